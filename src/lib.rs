@@ -1,0 +1,16 @@
+//! Pullkey puts the right `imagePullSecrets` on every new Pod.
+//!
+//! ```text
+//!   rules files                                               mounted files
+//!       │ rules: document ─► compile ─► RuleSet                    │ certs: KeyPair
+//!       ▼                                                          ▼
+//!  bytes ─► review ─► image ─► rules ─► plan ─► patch ─► bytes   server: accept ─► TLS ─► limits ─► router
+//!           └────── admission: pure, synchronous, total ──────┘◄────────────────────────────────────┘
+//! ```
+//!
+//! `image`, `credentials`, `rules` and `admission` decide; they know no socket, no clock and no environment, and they
+//! build without the features `server` and `cluster`. `server` and `certs` do the input and output and do not know
+//! each other. The binary's commands wire the two halves together.
+
+pub mod glob;
+pub mod image;
