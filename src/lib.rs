@@ -12,5 +12,6 @@
 //! build without the features `server` and `cluster`. `server` and `certs` do the input and output and do not know
 //! each other. The binary's commands wire the two halves together.
 
+pub mod admission;
 pub mod glob;
 pub mod image;

@@ -1,0 +1,5 @@
+//! The decision: bytes of an AdmissionReview in, bytes of its answer out. Pure, synchronous and total.
+
+mod review;
+
+pub use review::{API_VERSION, DEEPEST, Fault, Image, KIND, Malformed, Object, Origin, Pod, Resource, Review};
