@@ -15,3 +15,4 @@
 pub mod admission;
 pub mod glob;
 pub mod image;
+pub mod yaml;
