@@ -13,6 +13,7 @@
 //! each other. The binary's commands wire the two halves together.
 
 pub mod admission;
+pub mod credentials;
 pub mod glob;
 pub mod image;
 pub mod yaml;
