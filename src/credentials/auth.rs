@@ -29,6 +29,11 @@ pub(super) fn decode(field: &str) -> Result<Content, MalformedKind> {
     })
 }
 
+/// Decodes a value of a Secret's `data`.
+pub(super) fn decode_data(text: &str) -> Option<Vec<u8>> {
+    PADDED.decode(without_line_breaks(text)).ok()
+}
+
 fn without_line_breaks(text: &str) -> String {
     text.replace(['\r', '\n'], "")
 }

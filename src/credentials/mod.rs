@@ -9,6 +9,7 @@
 
 mod auth;
 mod config;
+pub mod file;
 mod json;
 mod key;
 mod keyring;
