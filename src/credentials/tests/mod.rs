@@ -4,6 +4,7 @@ mod configs;
 mod files;
 mod keyring;
 mod keys;
+mod markers;
 
 use super::{ConfigForm, DockerConfig, Malformed};
 use crate::image::ImageReference;
