@@ -16,4 +16,5 @@ pub mod admission;
 pub mod credentials;
 pub mod glob;
 pub mod image;
+pub mod rules;
 pub mod yaml;

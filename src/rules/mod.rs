@@ -1,0 +1,129 @@
+//! Rules: which images of which namespaces get which pull secret.
+//!
+//! In: texts that people wrote, read once into types that cannot be wrong. Out: a [`RuleSet`], the one matcher, which
+//! says for an image and a namespace what applies and why. Nothing here decides what a Pod looks like afterwards.
+//!
+//! `pattern`, `regex`, `namespaces` and `selector` each know one field of a rule and all that can be wrong with it; `index`
+//! files compiled rules so that a decision costs the same however many there are.
+
+use std::fmt;
+
+use crate::credentials::Key;
+
+pub mod namespaces;
+pub mod pattern;
+pub mod regex;
+pub mod selector;
+
+pub use namespaces::{Namespace, NamespaceSelection};
+pub use pattern::ImagePattern;
+pub use regex::ImageRegex;
+
+/// One compiled rule.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Whose rule it is.
+    pub kind: Kind,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`: given for a [`Kind::PullSecretRule`] and for no other.
+    pub namespace: Option<String>,
+    /// The name that is put on the Pod.
+    pub secret: String,
+    /// Whether it changes Pods.
+    pub mode: Mode,
+    /// `images`.
+    pub patterns: Vec<ImagePattern>,
+    /// `exceptImages`: what one of these covers, the rule does not.
+    pub exceptions: Vec<ImagePattern>,
+    /// `imageRegex`, besides `images`.
+    pub regex: Option<ImageRegex>,
+    /// The keys of the source secret where `images` is left out: the rule covers what the kubelet would serve with
+    /// them.
+    pub derived: Vec<Key>,
+    /// The namespaces that may have the secret; its own alone for a [`Kind::PullSecretRule`].
+    pub namespaces: NamespaceSelection,
+    /// Where the controller copies the secret from.
+    pub copy_from: Option<SourceRef>,
+}
+
+/// The two kinds of rules, in the order in which their secrets come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The policy team's, for the namespaces it selects.
+    ClusterPullSecretRule,
+    /// A team's own, for its own namespace.
+    PullSecretRule,
+}
+
+/// What a rule does where it applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Mode {
+    /// It adds its secret.
+    #[default]
+    Enforce,
+    /// It is counted and reported, and changes nothing.
+    Shadow,
+}
+
+/// The secret that copies are made of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceRef {
+    /// The source's namespace.
+    pub namespace: String,
+    /// The source's name.
+    pub name: String,
+}
+
+impl Rule {
+    /// The name that people know the rule by: `acme-ghcr`, or `team-a/team-harbor` for a namespaced one.
+    #[must_use]
+    pub fn qualified_name(&self) -> impl fmt::Display {
+        fmt::from_fn(|formatter| {
+            if let Some(namespace) = &self.namespace {
+                write!(formatter, "{namespace}/")?;
+            }
+            formatter.write_str(&self.name)
+        })
+    }
+}
+
+impl Kind {
+    /// The `kind` of its objects.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClusterPullSecretRule => "ClusterPullSecretRule",
+            Self::PullSecretRule => "PullSecretRule",
+        }
+    }
+}
+
+impl Mode {
+    /// The value of `spec.mode`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "Enforce",
+            Self::Shadow => "Shadow",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for SourceRef {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.namespace, self.name)
+    }
+}

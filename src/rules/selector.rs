@@ -1,0 +1,204 @@
+//! A label selector as Kubernetes reads it.
+//!
+//! In: `matchLabels` and `matchExpressions` as texts. Out: a [`LabelSelector`], or every problem with its place. All
+//! requirements must hold. What a key, a value and an operator may be is the API server's own validation
+//! (`ValidateLabelSelector` and `IsQualifiedName`, `IsValidLabelValue` of apimachinery), so that what works in a file
+//! works in an object.
+
+use std::collections::BTreeMap;
+
+use super::namespaces::{Problem, Step};
+
+/// The longest name of a label key and the longest label value.
+const LONGEST_NAME: usize = 63;
+/// The longest prefix of a label key: a DNS name.
+const LONGEST_PREFIX: usize = 253;
+const ACCEPTED_KEY: &str = "`[prefix/]name`: a DNS name, then letters, digits and inner `-`, `_`, `.`, at most 63";
+const ACCEPTED_VALUE: &str = "letters, digits and inner `-`, `_`, `.`, at most 63, or nothing";
+const ACCEPTED_OPERATOR: &str = "`In`, `NotIn`, `Exists` or `DoesNotExist`";
+
+/// A selector as written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SelectorTerms {
+    /// `matchLabels`: keys and values.
+    pub match_labels: Vec<(String, String)>,
+    /// `matchExpressions`.
+    pub match_expressions: Vec<ExpressionTerms>,
+}
+
+/// One of `matchExpressions` as written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExpressionTerms {
+    /// `key`.
+    pub key: String,
+    /// `operator`.
+    pub operator: String,
+    /// `values`.
+    pub values: Vec<String>,
+}
+
+/// A checked selector with at least one requirement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelSelector {
+    requirements: Vec<Requirement>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Requirement {
+    key: String,
+    condition: Condition,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Condition {
+    In(Vec<String>),
+    /// Also met by labels without the key.
+    NotIn(Vec<String>),
+    Exists,
+    DoesNotExist,
+}
+
+impl LabelSelector {
+    /// Checks the terms.
+    ///
+    /// # Errors
+    /// Every problem, in the order of the fields.
+    pub fn new(terms: SelectorTerms) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        if terms.match_labels.is_empty() && terms.match_expressions.is_empty() {
+            problems.push(problem(
+                vec![],
+                None,
+                "an empty selector selects everything",
+                "at least one requirement",
+            ));
+        }
+        let mut requirements = Vec::new();
+        for (key, value) in terms.match_labels {
+            let path = || vec![Step::Field("matchLabels"), Step::Key(key.clone())];
+            problems.extend(check_key(&key).map(|message| problem(path(), Some(&key), message, ACCEPTED_KEY)));
+            problems.extend(check_value(&value).map(|message| problem(path(), Some(&value), message, ACCEPTED_VALUE)));
+            requirements.push(Requirement {
+                key,
+                condition: Condition::In(vec![value]),
+            });
+        }
+        for (index, expression) in terms.match_expressions.into_iter().enumerate() {
+            match Requirement::new(expression) {
+                Ok(requirement) => requirements.push(requirement),
+                Err(below) => problems.extend(
+                    below
+                        .into_iter()
+                        .map(|problem| problem.below(Step::Index(index)).below(Step::Field("matchExpressions"))),
+                ),
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self { requirements })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Whether the labels meet all requirements.
+    #[must_use]
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.requirements
+            .iter()
+            .all(|requirement| requirement.is_met(labels.get(&requirement.key)))
+    }
+}
+
+impl Requirement {
+    fn new(terms: ExpressionTerms) -> Result<Self, Vec<Problem>> {
+        let ExpressionTerms { key, operator, values } = terms;
+        let mut problems = Vec::new();
+        let message = check_key(&key);
+        problems.extend(message.map(|message| problem(vec![Step::Field("key")], Some(&key), message, ACCEPTED_KEY)));
+        for (index, value) in values.iter().enumerate() {
+            let path = || vec![Step::Field("values"), Step::Index(index)];
+            problems.extend(check_value(value).map(|message| problem(path(), Some(value), message, ACCEPTED_VALUE)));
+        }
+        let fault = match (operator.as_str(), values.is_empty()) {
+            ("In" | "NotIn", false) | ("Exists" | "DoesNotExist", true) => None,
+            ("In" | "NotIn", true) => Some(("values", None, "this operator needs values", "at least one value")),
+            ("Exists" | "DoesNotExist", false) => Some(("values", None, "this operator has no values", "no `values`")),
+            _ => Some((
+                "operator",
+                Some(operator.as_str()),
+                "there is no such operator",
+                ACCEPTED_OPERATOR,
+            )),
+        };
+        problems.extend(
+            fault.map(|(field, value, message, accepted)| problem(vec![Step::Field(field)], value, message, accepted)),
+        );
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let condition = match operator.as_str() {
+            "In" => Condition::In(values),
+            "NotIn" => Condition::NotIn(values),
+            "Exists" => Condition::Exists,
+            _ => Condition::DoesNotExist,
+        };
+        Ok(Self { key, condition })
+    }
+
+    fn is_met(&self, value: Option<&String>) -> bool {
+        match &self.condition {
+            Condition::In(values) => value.is_some_and(|value| values.contains(value)),
+            Condition::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+            Condition::Exists => value.is_some(),
+            Condition::DoesNotExist => value.is_none(),
+        }
+    }
+}
+
+fn problem(path: Vec<Step>, value: Option<&str>, message: &str, accepted: &'static str) -> Problem {
+    Problem {
+        path,
+        value: value.map(str::to_owned),
+        message: message.to_owned(),
+        accepted: Some(accepted),
+    }
+}
+
+fn check_key(key: &str) -> Option<&'static str> {
+    let (prefix, name) = key
+        .split_once('/')
+        .map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    if !prefix.is_none_or(is_dns_name) {
+        Some("the prefix of the label key is no DNS name")
+    } else if name.is_empty() || !is_name(name) {
+        Some("this is no label key")
+    } else {
+        None
+    }
+}
+
+fn check_value(value: &str) -> Option<&'static str> {
+    (!value.is_empty() && !is_name(value)).then_some("this is no label value")
+}
+
+/// What label keys have behind their prefix, and values that are not empty.
+fn is_name(text: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    text.len() <= LONGEST_NAME
+        && text.bytes().all(is_inner)
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.ends_with(|last: char| last.is_ascii_alphanumeric())
+}
+
+/// A DNS name in lower case (RFC 1123).
+fn is_dns_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    text.len() <= LONGEST_PREFIX && text.split('.').all(is_label)
+}
