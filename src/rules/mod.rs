@@ -3,21 +3,24 @@
 //! In: texts that people wrote, read once into types that cannot be wrong. Out: a [`RuleSet`], the one matcher, which
 //! says for an image and a namespace what applies and why. Nothing here decides what a Pod looks like afterwards.
 //!
-//! `pattern`, `regex`, `namespaces` and `selector` each know one field of a rule and all that can be wrong with it; `index`
-//! files compiled rules so that a decision costs the same however many there are.
+//! `pattern`, `regex`, `namespaces` and `selector` each know one field of a rule and all that can be wrong with it; `set`
+//! decides which rules apply, over an `index` that keeps the cost of a decision the same however many there are.
 
 use std::fmt;
 
 use crate::credentials::Key;
 
+mod index;
 pub mod namespaces;
 pub mod pattern;
 pub mod regex;
 pub mod selector;
+pub mod set;
 
 pub use namespaces::{Namespace, NamespaceSelection};
 pub use pattern::ImagePattern;
 pub use regex::ImageRegex;
+pub use set::{Explained, Match, MatchOrder, Pattern, Rejection, RuleSet};
 
 /// One compiled rule.
 #[derive(Debug, Clone)]

@@ -304,7 +304,7 @@ fn a_pattern_that_never_matches_says_what_to_write_instead() {
         ("my_registry.example.com:5000", no_host, ""),
         ("My_registry.example.com", no_host, ""),
         ("::1/app", no_host, ""),
-        ("ghcr.io/Acme", "no capital", "ghcr.io/acme"),
+        ("ghcr.io/Acme", "a capital in its path", "ghcr.io/acme"),
         ("ghcr.io/acme..app", "`acme..app` is not a path segment", ""),
         (&format!("ghcr.io/{}", "a".repeat(256)), "at most 255 are allowed", ""),
     ] {
