@@ -251,7 +251,13 @@ fn file(rules: &[Rule]) -> Index {
                 file(Part::Pattern(narrow(part)), pattern.specificity(), reach(pattern));
             }
             for (part, key) in rule.derived.iter().enumerate() {
-                let reach = Reach::Characters(key.host(), key.path());
+                // Without a port, brackets are a class of characters to a keyring.
+                let is_class = key.host().ends_with(']');
+                let reach = if is_class {
+                    Reach::Anywhere
+                } else {
+                    Reach::Characters(key.host(), key.path())
+                };
                 file(Part::Derived(narrow(part)), Specificity::Derived, reach);
             }
             if rule.regex.is_some() {
@@ -281,3 +287,6 @@ fn reach(pattern: &ImagePattern) -> Reach<'_> {
         Reach::Segments(pattern.host(), pattern.path())
     }
 }
+
+#[cfg(test)]
+mod tests;
