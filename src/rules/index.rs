@@ -166,6 +166,7 @@ impl Builder {
                 let length = narrow(path.len());
                 let node = self.nodes.entry(host).or_default();
                 if let Err(position) = node.lengths.binary_search(&length) {
+                    node.lengths.reserve_exact(1);
                     node.lengths.insert(position, length);
                 }
                 step(&self.hasher, by_characters(host), path)
@@ -208,6 +209,7 @@ impl Builder {
             suffix: suffix.len(),
         };
         if node.globs.iter().all(|known| known.place != shape.place) {
+            node.globs.reserve_exact(1); // most places have one, and there are many places
             node.globs.push(shape);
         }
         let pieces = [prefix, suffix, middle].into_iter().filter(|piece| !piece.is_empty());

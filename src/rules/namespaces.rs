@@ -243,3 +243,6 @@ fn check_name(name: &str) -> Result<(), &'static str> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

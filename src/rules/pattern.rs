@@ -120,11 +120,13 @@ impl ImagePattern {
     /// Whether the pattern covers the image.
     #[must_use]
     pub fn covers(&self, image: &ImageReference<'_>) -> bool {
-        let (host, _) = image.host_and_path();
-        let path = image.name().get(host.len()..).unwrap_or_default();
-        let below = path.strip_prefix(self.path());
+        let name = image.name();
         self.is_everything()
-            || below.is_some_and(|below| below.is_empty() || below.starts_with('/')) && covers_host(self.host(), host)
+            || begins(&self.name, name)
+            || self.host().contains('*') && {
+                let (host, path) = name.split_at(image.host_and_path().0.len());
+                begins(self.path(), path) && covers_host(self.host(), host)
+            }
     }
 
     /// Its place in the order of secrets.
@@ -198,11 +200,14 @@ pub(super) fn split_port(host: &str) -> (&str, &str) {
     host.split_at(port)
 }
 
-/// Whether a `host[:port]` with stars, or without, covers one of an image.
+/// Whether the segments of a name, or of its path, begin with these.
+fn begins(segments: &str, name: &str) -> bool {
+    name.strip_prefix(segments)
+        .is_some_and(|below| below.is_empty() || below.starts_with('/'))
+}
+
+/// Whether a `host[:port]` with stars covers one of an image.
 fn covers_host(pattern: &str, host: &str) -> bool {
-    if !pattern.contains('*') {
-        return pattern == host;
-    }
     let ((pattern, pattern_port), (name, port)) = (split_port(pattern), split_port(host));
     let mut labels = name.split('.');
     pattern_port == port
@@ -252,18 +257,21 @@ fn check_spelling(text: &str) -> Result<(), InvalidPattern> {
 
 /// What people copy along with a name: the scheme before it, a `/` around it, the tag or digest after it.
 fn check_rim(text: &str) -> Result<(), InvalidPattern> {
+    // The two paths are versions of the registry API that keyrings ignore.
+    let bare = |text: &str| {
+        let name = text.trim_matches('/');
+        name.strip_suffix("/v1")
+            .or(name.strip_suffix("/v2"))
+            .unwrap_or(name)
+            .to_owned()
+    };
     if let Some((_, rest)) = text.split_once("://") {
-        // What stands before an `@` may be a password, and the two paths are API versions that keyrings ignore.
-        let name = rest
-            .rsplit_once('@')
-            .map_or(rest, |(_, name)| name)
-            .trim_end_matches('/');
-        let name = name.strip_suffix("/v1").or(name.strip_suffix("/v2")).unwrap_or(name);
-        return Err(InvalidPattern::new("an image name has no scheme", name));
+        let name = rest.rsplit_once('@').map_or(rest, |(_, name)| name); // what stands before may be a password
+        return Err(InvalidPattern::new("an image name has no scheme", &bare(name)));
     }
     if text.starts_with('/') || text.ends_with('/') {
         let message = "a pattern neither begins nor ends with `/`: a path covers itself and all below it";
-        return Err(InvalidPattern::new(message, text.trim_matches('/')));
+        return Err(InvalidPattern::new(message, &bare(text)));
     }
     if let Some((name, _)) = text.split_once('@') {
         return Err(InvalidPattern::new("a pattern has no digest: it covers names", name));

@@ -1,0 +1,300 @@
+//! Who is selected, and what is refused with which place.
+
+use std::collections::BTreeMap;
+
+use super::{Namespace, NamespaceSelection, NamespaceTerms, Problem};
+use crate::rules::selector::{ExpressionTerms, LabelSelector, SelectorTerms};
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().copied().map(str::to_owned).collect()
+}
+
+fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn expression(key: &str, operator: &str, values: &[&str]) -> SelectorTerms {
+    let expression = ExpressionTerms {
+        key: key.to_owned(),
+        operator: operator.to_owned(),
+        values: owned(values),
+    };
+    SelectorTerms {
+        match_labels: vec![],
+        match_expressions: vec![expression],
+    }
+}
+
+fn match_labels(pairs: &[(&str, &str)]) -> SelectorTerms {
+    SelectorTerms {
+        match_labels: labels(pairs).into_iter().collect(),
+        match_expressions: vec![],
+    }
+}
+
+fn terms(include: Option<&[&str]>, exclude: &[&str], selector: Option<SelectorTerms>) -> NamespaceTerms {
+    NamespaceTerms {
+        include: include.map(owned),
+        exclude: owned(exclude),
+        selector,
+    }
+}
+
+#[test]
+fn include_and_selector_minus_exclude() {
+    let team_x = || Some(match_labels(&[("team", "x")]));
+    let [x, y] = ["x", "y"].map(|team| Some(labels(&[("team", team)])));
+    for (claim, terms, name, labels, expected) in [
+        ("a name", terms(Some(&["a"]), &[], None), "a", &None, true),
+        ("another name", terms(Some(&["a"]), &[], None), "ab", &None, false),
+        (
+            "a glob",
+            terms(Some(&["b", "team-*"]), &[], None),
+            "team-a",
+            &None,
+            true,
+        ),
+        (
+            "a glob covers the whole name",
+            terms(Some(&["team-*"]), &[], None),
+            "my-team-a",
+            &None,
+            false,
+        ),
+        ("all", terms(Some(&["*"]), &[], None), "a", &None, true),
+        ("an excluded name", terms(Some(&["*"]), &["a"], None), "a", &None, false),
+        (
+            "an excluded glob",
+            terms(Some(&["a"]), &["*a*"], None),
+            "a",
+            &None,
+            false,
+        ),
+        ("a label", terms(None, &[], team_x()), "a", &x, true),
+        ("another label", terms(None, &[], team_x()), "a", &y, false),
+        ("unknown labels", terms(None, &[], team_x()), "a", &None, false),
+        (
+            "unknown labels that do not matter",
+            terms(Some(&["a"]), &[], None),
+            "a",
+            &None,
+            true,
+        ),
+        ("both", terms(Some(&["a"]), &[], team_x()), "a", &x, true),
+        (
+            "both, without the label",
+            terms(Some(&["a"]), &[], team_x()),
+            "a",
+            &y,
+            false,
+        ),
+        (
+            "both, without the name",
+            terms(Some(&["a"]), &[], team_x()),
+            "b",
+            &x,
+            false,
+        ),
+        ("a label, excluded", terms(None, &["a"], team_x()), "a", &x, false),
+    ] {
+        let selection = NamespaceSelection::new(terms, "pullkey").unwrap();
+        let namespace = Namespace {
+            name,
+            labels: labels.as_ref(),
+        };
+        assert_eq!(selection.selects(&namespace), expected, "{claim}");
+    }
+}
+
+#[test]
+fn protected_namespaces_are_selected_by_no_glob_and_no_label() {
+    let team_x = || Some(match_labels(&[("team", "x")]));
+    let x = Some(labels(&[("team", "x")]));
+    for (claim, terms, name, labels, expected) in [
+        (
+            "kube-system by a glob",
+            terms(Some(&["*"]), &[], None),
+            "kube-system",
+            &None,
+            false,
+        ),
+        (
+            "kube-public by a glob",
+            terms(Some(&["kube-*"]), &[], None),
+            "kube-public",
+            &None,
+            false,
+        ),
+        (
+            "kube-node-lease by a label",
+            terms(None, &[], team_x()),
+            "kube-node-lease",
+            &x,
+            false,
+        ),
+        (
+            "another kube-",
+            terms(Some(&["kube-*"]), &[], None),
+            "kube-flannel",
+            &None,
+            true,
+        ),
+        (
+            "Pullkey's own by a glob",
+            terms(Some(&["*"]), &[], None),
+            "pullkey",
+            &None,
+            false,
+        ),
+        (
+            "Pullkey's own by a label",
+            terms(None, &[], team_x()),
+            "pullkey",
+            &x,
+            false,
+        ),
+    ] {
+        let selection = NamespaceSelection::new(terms, "pullkey").unwrap();
+        let namespace = Namespace {
+            name,
+            labels: labels.as_ref(),
+        };
+        assert_eq!(selection.selects(&namespace), expected, "{claim}");
+    }
+}
+
+#[test]
+fn a_namespaced_rule_selects_its_own_namespace_only() {
+    let selects = |own, name| NamespaceSelection::only(own).selects(&Namespace { name, labels: None });
+    assert!(selects("team-a", "team-a"));
+    assert!(!selects("team-a", "team-b"));
+    assert!(
+        selects("kube-system", "kube-system"),
+        "it was asked for by name, by who may write there"
+    );
+}
+
+#[test]
+fn all_requirements_of_a_selector_must_hold() {
+    let both = SelectorTerms {
+        match_labels: vec![("a".to_owned(), "1".to_owned())],
+        ..expression("b", "Exists", &[])
+    };
+    for (claim, terms, found, expected) in [
+        ("equal", match_labels(&[("a", "1")]), &[("a", "1")][..], true),
+        ("not equal", match_labels(&[("a", "1")]), &[("a", "2")], false),
+        ("missing", match_labels(&[("a", "")]), &[], false),
+        ("empty value", match_labels(&[("a", "")]), &[("a", "")], true),
+        (
+            "one of two",
+            match_labels(&[("a", "1"), ("b", "1")]),
+            &[("a", "1")],
+            false,
+        ),
+        ("In", expression("a", "In", &["1", "2"]), &[("a", "2")], true),
+        ("In, another", expression("a", "In", &["1", "2"]), &[("a", "3")], false),
+        ("In, missing", expression("a", "In", &["1"]), &[], false),
+        ("NotIn", expression("a", "NotIn", &["1"]), &[("a", "1")], false),
+        ("NotIn, another", expression("a", "NotIn", &["1"]), &[("a", "2")], true),
+        ("NotIn, missing", expression("a", "NotIn", &["1"]), &[], true),
+        ("Exists", expression("a", "Exists", &[]), &[("a", "")], true),
+        ("Exists, missing", expression("a", "Exists", &[]), &[("b", "")], false),
+        ("DoesNotExist", expression("a", "DoesNotExist", &[]), &[], true),
+        (
+            "DoesNotExist, there",
+            expression("a", "DoesNotExist", &[]),
+            &[("a", "")],
+            false,
+        ),
+        ("both kinds", both.clone(), &[("a", "1"), ("b", "")], true),
+        ("one kind of both", both, &[("a", "1")], false),
+    ] {
+        assert_eq!(
+            LabelSelector::new(terms).unwrap().matches(&labels(found)),
+            expected,
+            "{claim}"
+        );
+    }
+}
+
+/// Each problem as `.path value: message`.
+fn problems(terms: NamespaceTerms) -> Vec<String> {
+    let show = |problem: Problem| {
+        let path: String = problem.path.iter().map(ToString::to_string).collect();
+        assert!(problem.accepted.is_some(), "{path}");
+        format!("{path} `{}`: {}", problem.value.unwrap_or_default(), problem.message)
+    };
+    NamespaceSelection::new(terms, "pullkey").map_or_else(|all| all.into_iter().map(show).collect(), |_| vec![])
+}
+
+#[test]
+fn a_selection_must_say_something() {
+    assert_eq!(
+        problems(terms(None, &["a"], None)),
+        [" ``: nothing says which namespaces may have the secret"]
+    );
+    assert_eq!(
+        problems(terms(Some(&[]), &[], Some(SelectorTerms::default()))),
+        [
+            ".include ``: an empty list includes nothing",
+            ".selector ``: an empty selector selects everything"
+        ]
+    );
+}
+
+#[test]
+fn all_problems_are_told_at_once_each_at_its_place() {
+    let long = "a".repeat(64);
+    let include = [
+        "a",
+        "Team",
+        "-a",
+        "a-*-",
+        "a.b",
+        "",
+        &long,
+        "kube-system",
+        "pullkey",
+        "a b",
+    ];
+    let selector = SelectorTerms {
+        match_labels: vec![("-a".to_owned(), "b/".to_owned()), ("a_.b/c".to_owned(), String::new())],
+        match_expressions: [
+            ("good.example/a_b.C", "In", &["A_b.c", "", "-", &long][..]),
+            ("", "in", &[]),
+            ("a/b/c", "NotIn", &[]),
+            ("a", "Exists", &["b"]),
+        ]
+        .into_iter()
+        .flat_map(|(key, operator, values)| expression(key, operator, values).match_expressions)
+        .collect(),
+    };
+    assert_eq!(
+        problems(terms(Some(&include), &["*-"], Some(selector))),
+        [
+            ".include[1] `Team`: no namespace has such a name",
+            ".include[2] `-a`: no namespace has such a name",
+            ".include[3] `a-*-`: no namespace has such a name",
+            ".include[4] `a.b`: no namespace has such a name",
+            ".include[5] ``: the name is empty",
+            &format!(".include[6] `{long}`: no namespace has so long a name"),
+            ".include[7] `kube-system`: images in this namespace are not the business of a rule",
+            ".include[8] `pullkey`: images in this namespace are not the business of a rule",
+            ".include[9] `a b`: no namespace has such a name",
+            ".exclude[0] `*-`: no namespace has such a name",
+            ".selector.matchLabels[-a] `-a`: this is no label key",
+            ".selector.matchLabels[-a] `b/`: this is no label value",
+            ".selector.matchLabels[a_.b/c] `a_.b/c`: the prefix of the label key is no DNS name",
+            ".selector.matchExpressions[0].values[2] `-`: this is no label value",
+            &format!(".selector.matchExpressions[0].values[3] `{long}`: this is no label value"),
+            ".selector.matchExpressions[1].key ``: this is no label key",
+            ".selector.matchExpressions[1].operator `in`: there is no such operator",
+            ".selector.matchExpressions[2].key `a/b/c`: this is no label key",
+            ".selector.matchExpressions[2].values ``: this operator needs values",
+            ".selector.matchExpressions[3].values ``: this operator has no values",
+        ]
+    );
+}
