@@ -11,6 +11,7 @@ use std::fmt;
 use crate::credentials::Key;
 
 mod index;
+pub mod diagnostic;
 pub mod namespaces;
 pub mod pattern;
 pub mod regex;
