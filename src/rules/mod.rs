@@ -11,12 +11,16 @@ use std::fmt;
 use crate::credentials::Key;
 
 mod index;
+pub mod compile;
 pub mod diagnostic;
+mod document;
+mod names;
 pub mod namespaces;
 pub mod pattern;
 pub mod regex;
 pub mod selector;
 pub mod set;
+mod spec;
 
 pub use namespaces::{Namespace, NamespaceSelection};
 pub use pattern::ImagePattern;
