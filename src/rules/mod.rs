@@ -3,29 +3,34 @@
 //! In: texts that people wrote, read once into types that cannot be wrong. Out: a [`RuleSet`], the one matcher, which
 //! says for an image and a namespace what applies and why. Nothing here decides what a Pod looks like afterwards.
 //!
-//! `pattern`, `regex`, `namespaces` and `selector` each know one field of a rule and all that can be wrong with it; `set`
-//! decides which rules apply, over an `index` that keeps the cost of a decision the same however many there are.
+//! `source` keeps what files last said well, and `compile` reads one of them field by field, with a `diagnostic` for every
+//! mistake. `pattern`, `regex`, `namespaces` and `selector` each know one field of a rule and all that can be wrong with
+//! it; `set` decides which rules apply, over an `index` that keeps the cost of a decision the same however many there are.
 
 use std::fmt;
 
 use crate::credentials::Key;
 
-mod index;
 pub mod compile;
 pub mod diagnostic;
 mod document;
+mod index;
 mod names;
 pub mod namespaces;
 pub mod pattern;
 pub mod regex;
 pub mod selector;
 pub mod set;
+pub mod source;
 mod spec;
 
+pub use compile::{Compiled, Context};
+pub use diagnostic::{Diagnostic, Severity};
 pub use namespaces::{Namespace, NamespaceSelection};
 pub use pattern::ImagePattern;
 pub use regex::ImageRegex;
 pub use set::{Explained, Match, MatchOrder, Pattern, Rejection, RuleSet};
+pub use source::{Disk, FileReport, FileStatus, Loaded, RuleFiles, Storage};
 
 /// One compiled rule.
 #[derive(Debug, Clone)]
