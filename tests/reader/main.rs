@@ -1,0 +1,64 @@
+//! The review reader against its oracle: every trap of JSON by name, truncation at every byte, and random reviews.
+
+mod generate;
+mod oracle;
+mod traps;
+
+use generate::Random;
+use pullkey::admission::{Malformed, Object, Review, read};
+
+/// What both readers say of a body, without the offset of a syntax error: theirs differ by a byte or two.
+fn both(body: &[u8]) -> Result<Review<'_>, Malformed> {
+    let without_offset = |malformed| match malformed {
+        Malformed::NotJson { .. } => Malformed::NotJson { offset: 0 },
+        other => other,
+    };
+    let (ours, oracles) = (
+        read(body).map_err(without_offset),
+        oracle::read(body).map_err(without_offset),
+    );
+    assert_eq!(
+        ours,
+        oracles,
+        "the readers differ on {:?}",
+        String::from_utf8_lossy(body)
+    );
+    ours
+}
+
+/// Reads `count` random reviews by both readers, and returns how many there were of each kind of answer: reviews of
+/// Pods, reviews without a Pod that could be read, and bodies refused.
+fn compare(seed: u64, count: u64) -> [u64; 3] {
+    let mut kinds = [0; 3];
+    for case in seed..seed + count {
+        let body = generate::review(&mut Random(case));
+        let kind = match both(&body) {
+            Ok(Review {
+                object: Object::Pod(_), ..
+            }) => 0,
+            Ok(_) => 1,
+            Err(_) => 2,
+        };
+        kinds[kind] += 1;
+    }
+    kinds
+}
+
+#[test]
+fn random_reviews_read_as_the_oracle_reads_them() {
+    let kinds = compare(0, 20_000);
+    assert!(
+        kinds.iter().all(|count| *count > 2_000),
+        "the generator is one-sided: {kinds:?}"
+    );
+}
+
+/// `PULLKEY_SOAK=first-seed,count cargo test --no-default-features --release --test reader soak -- --ignored --nocapture`
+#[test]
+#[ignore = "takes as long as it is told to"]
+fn soak() {
+    let range = std::env::var("PULLKEY_SOAK").unwrap_or_else(|_| "1000000,1000000".to_owned());
+    let (seed, count) = range.split_once(',').unwrap();
+    let [pods, others, refused] = compare(seed.parse().unwrap(), count.parse().unwrap());
+    println!("{pods} Pods, {others} other reviews, {refused} refused; no difference");
+}
