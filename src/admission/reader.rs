@@ -17,7 +17,20 @@ const INJECT_LABEL: &str = "pullkey.dev/inject";
 /// The annotation of Pods that a kubelet read from a file: the API server refuses them with any secret.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
-/// Reads an `AdmissionReview` of `admission.k8s.io/v1`.
+/// The lists of containers: the list, its items and what counts of them.
+const INIT_CONTAINERS: [&str; 3] = [
+    "spec.initContainers",
+    "spec.initContainers[]",
+    "spec.initContainers[].image",
+];
+const CONTAINERS: [&str; 3] = ["spec.containers", "spec.containers[]", "spec.containers[].image"];
+const EPHEMERAL_CONTAINERS: [&str; 3] = [
+    "spec.ephemeralContainers",
+    "spec.ephemeralContainers[]",
+    "spec.ephemeralContainers[].image",
+];
+
+/// Reads an `AdmissionReview` of `admission.k8s.io/v1`. Time and memory are linear in the length of the body.
 pub fn read(body: &[u8]) -> Result<Review<'_>, Malformed> {
     let text = simdutf8::compat::from_utf8(body).map_err(|error| Malformed::NotUtf8 {
         offset: error.valid_up_to(),
@@ -157,11 +170,11 @@ fn resource<'a>(json: &mut Json<'a>) -> Read<Fact<Resource<'a>>> {
 }
 
 fn pod<'a>(json: &mut Json<'a>) -> Read<Fact<Object<'a>>> {
-    let (mut metadata, mut spec) = (Ok((false, false)), Ok(None));
+    let (mut facts, mut lists) = (Ok(Metadata::default()), Ok(None));
     let shape = object(json, "request.object", |json, key| {
         match key {
-            "metadata" => metadata = flags(json)?,
-            "spec" => spec = lists(json)?,
+            "metadata" => facts = metadata(json)?,
+            "spec" => lists = spec(json)?,
             _ => json.skip()?,
         }
         Ok(())
@@ -170,8 +183,8 @@ fn pod<'a>(json: &mut Json<'a>) -> Read<Fact<Object<'a>>> {
         if !there {
             return Ok(Object::Absent);
         }
-        let (opted_out, mirror) = metadata?;
-        let (pull_secrets, images) = spec?.ok_or(fault("spec", "an object"))?;
+        let Metadata { opted_out, mirror } = facts?;
+        let Spec { pull_secrets, images } = lists?.ok_or(fault("spec", "an object"))?;
         Ok(Object::Pod(Pod {
             opted_out,
             mirror,
@@ -181,24 +194,33 @@ fn pod<'a>(json: &mut Json<'a>) -> Read<Fact<Object<'a>>> {
     }))
 }
 
-/// Of the Pod's metadata, whether it is opted out and whether it is a mirror.
-fn flags(json: &mut Json<'_>) -> Read<Fact<(bool, bool)>> {
+/// What counts of a Pod's metadata.
+#[derive(Default)]
+struct Metadata {
+    opted_out: bool,
+    mirror: bool,
+}
+
+fn metadata(json: &mut Json<'_>) -> Read<Fact<Metadata>> {
     let (mut inject, mut mirror) = (Ok(Cow::default()), Ok(false));
     let shape = object(json, "metadata", |json, key| {
         match key {
-            "labels" => inject = inject_label(json)?,
+            "labels" => {
+                inject = only_text(json, "metadata.labels", INJECT_LABEL, |json| {
+                    text(json, "metadata.labels[pullkey.dev/inject]")
+                })?;
+            }
             "annotations" => mirror = mirror_annotation(json)?,
             _ => json.skip()?,
         }
         Ok(())
     })?;
-    Ok(shape.and_then(|_| Ok((inject? == "false", mirror?))))
-}
-
-fn inject_label<'a>(json: &mut Json<'a>) -> Read<Fact<Cow<'a, str>>> {
-    only_text(json, "metadata.labels", INJECT_LABEL, |json| {
-        text(json, "metadata.labels[pullkey.dev/inject]")
-    })
+    Ok(shape.and_then(|_| {
+        Ok(Metadata {
+            opted_out: inject? == "false",
+            mirror: mirror?,
+        })
+    }))
 }
 
 fn mirror_annotation(json: &mut Json<'_>) -> Read<Fact<bool>> {
@@ -210,43 +232,32 @@ fn mirror_annotation(json: &mut Json<'_>) -> Read<Fact<bool>> {
     Ok(shape.map(|_| mirror))
 }
 
-/// Of the Pod's spec, the names of the pull secrets and all images; `None` where there is no spec.
-#[expect(clippy::type_complexity, reason = "the pair is taken apart by the one caller")]
-fn lists<'a>(json: &mut Json<'a>) -> Read<Fact<Option<(Vec<Cow<'a, str>>, Vec<Image<'a>>)>>> {
+/// What counts of a Pod's spec.
+struct Spec<'a> {
+    pull_secrets: Vec<Cow<'a, str>>,
+    images: Vec<Image<'a>>,
+}
+
+fn spec<'a>(json: &mut Json<'a>) -> Read<Fact<Option<Spec<'a>>>> {
     let mut secrets = Ok(Vec::new());
-    let [mut init, mut main, mut ephemeral, mut volumes] = [const { Ok(Vec::new()) }; 4];
+    let [mut init, mut main, mut ephemeral, mut mounted] = [const { Ok(Vec::new()) }; 4];
     let shape = object(json, "spec", |json, key| {
         match key {
             "imagePullSecrets" => secrets = pull_secrets(json)?,
-            "initContainers" => {
-                let fields = ["spec.initContainers", "spec.initContainers[]"];
-                init = images(json, fields, Origin::InitContainer, |json| {
-                    text(json, "spec.initContainers[].image")
-                })?;
-            }
-            "containers" => {
-                let fields = ["spec.containers", "spec.containers[]"];
-                main = images(json, fields, Origin::Container, |json| {
-                    text(json, "spec.containers[].image")
-                })?;
-            }
-            "ephemeralContainers" => {
-                let fields = ["spec.ephemeralContainers", "spec.ephemeralContainers[]"];
-                ephemeral = images(json, fields, Origin::EphemeralContainer, |json| {
-                    text(json, "spec.ephemeralContainers[].image")
-                })?;
-            }
-            "volumes" => volumes = images(json, ["spec.volumes", "spec.volumes[]"], Origin::Volume, volume_image)?,
+            "initContainers" => init = containers(json, INIT_CONTAINERS, Origin::InitContainer)?,
+            "containers" => main = containers(json, CONTAINERS, Origin::Container)?,
+            "ephemeralContainers" => ephemeral = containers(json, EPHEMERAL_CONTAINERS, Origin::EphemeralContainer)?,
+            "volumes" => mounted = volumes(json)?,
             _ => json.skip()?,
         }
         Ok(())
     })?;
     Ok(shape.and_then(|there| {
-        let (secrets, mut images) = (secrets?, init?);
+        let (pull_secrets, mut images) = (secrets?, init?);
         images.append(&mut main?);
         images.append(&mut ephemeral?);
-        images.append(&mut volumes?);
-        Ok(there.then_some((secrets, images)))
+        images.append(&mut mounted?);
+        Ok(there.then_some(Spec { pull_secrets, images }))
     }))
 }
 
@@ -265,7 +276,23 @@ fn pull_secrets<'a>(json: &mut Json<'a>) -> Read<Fact<Vec<Cow<'a, str>>>> {
     Ok(shape.map(|()| names))
 }
 
-/// The images of a list of objects, each of which has it, as `image` reads it, in the member `image`.
+fn containers<'a>(
+    json: &mut Json<'a>,
+    [list, item, image]: [&'static str; 3],
+    origin: fn(usize) -> Origin,
+) -> Read<Fact<Vec<Image<'a>>>> {
+    images(json, [list, item], origin, |json| text(json, image))
+}
+
+fn volumes<'a>(json: &mut Json<'a>) -> Read<Fact<Vec<Image<'a>>>> {
+    images(json, ["spec.volumes", "spec.volumes[]"], Origin::Volume, |json| {
+        only_text(json, "spec.volumes[].image", "reference", |json| {
+            text(json, "spec.volumes[].image.reference")
+        })
+    })
+}
+
+/// The images of a list of objects, each of which has it in the member `image`, as the function of that name reads it.
 fn images<'a>(
     json: &mut Json<'a>,
     [field, item]: [&'static str; 2],
@@ -287,12 +314,6 @@ fn images<'a>(
     Ok(shape.map(|()| images))
 }
 
-fn volume_image<'a>(json: &mut Json<'a>) -> Read<Fact<Cow<'a, str>>> {
-    only_text(json, "spec.volumes[].image", "reference", |json| {
-        text(json, "spec.volumes[].image.reference")
-    })
-}
-
 /// A list: `push` gets the position and the value of every item that `item` finds no fault with. The first fault is
 /// that of the list.
 fn list<'a, T>(
@@ -301,7 +322,7 @@ fn list<'a, T>(
     item: impl Fn(&mut Json<'a>) -> Read<Fact<T>>,
     mut push: impl FnMut(usize, T),
 ) -> Read<Fact<()>> {
-    match json.peek()? {
+    match json.peek() {
         b'[' => {
             let mut list = Ok(());
             json.elements(|json, index| {
@@ -341,21 +362,21 @@ fn object<'a>(
     field: &'static str,
     member: impl FnMut(&mut Json<'a>, &str) -> Read<()>,
 ) -> Read<Fact<bool>> {
-    match json.peek()? {
+    match json.peek() {
         b'{' => json.members(member).map(|()| Ok(true)),
         other => other_kind(json, other, false, fault(field, "an object")),
     }
 }
 
 fn text<'a>(json: &mut Json<'a>, field: &'static str) -> Read<Fact<Cow<'a, str>>> {
-    match json.peek()? {
+    match json.peek() {
         b'"' => json.string().map(Ok),
         other => other_kind(json, other, Cow::default(), fault(field, "a string")),
     }
 }
 
 fn boolean(json: &mut Json<'_>, field: &'static str) -> Read<Fact<bool>> {
-    match json.peek()? {
+    match json.peek() {
         first @ (b't' | b'f') => json.skip().map(|()| Ok(first == b't')),
         other => other_kind(json, other, false, fault(field, "a boolean")),
     }

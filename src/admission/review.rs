@@ -118,7 +118,7 @@ pub enum Malformed {
     /// The text breaks the grammar of RFC 8259, or holds half of a surrogate pair.
     #[error("the body is not JSON at byte {offset}: {ACCEPTED}")]
     NotJson {
-        /// The first byte that cannot stand where it does, or the length of a body that ends too early; from 0.
+        /// Where the first piece begins that is no JSON or is cut short; from 0.
         offset: usize,
     },
     /// Arrays and objects stand too deep inside one another.

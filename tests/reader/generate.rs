@@ -1,7 +1,7 @@
 //! Random reviews, whole and broken: any shape of the members that the reader knows, in any formatting, with wrong
 //! kinds, duplicates and escapes anywhere; and mutations of their bytes. The same seed gives the same bytes.
 
-/// A small generator of random numbers (SplitMix64); a whole library is not needed for this.
+/// A small generator of random numbers (`SplitMix64`); a whole library is not needed for this.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

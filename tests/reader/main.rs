@@ -1,8 +1,12 @@
 //! The review reader against its oracle: every trap of JSON by name, truncation at every byte, and random reviews.
 
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic fails the test")]
+
+mod facts;
 mod generate;
+mod json;
 mod oracle;
-mod traps;
+mod table;
 
 use generate::Random;
 use pullkey::admission::{Malformed, Object, Review, read};
@@ -46,9 +50,9 @@ fn compare(seed: u64, count: u64) -> [u64; 3] {
 
 #[test]
 fn random_reviews_read_as_the_oracle_reads_them() {
-    let kinds = compare(0, 20_000);
+    let kinds = compare(0, 10_000);
     assert!(
-        kinds.iter().all(|count| *count > 2_000),
+        kinds.iter().all(|count| *count > 1_000),
         "the generator is one-sided: {kinds:?}"
     );
 }
