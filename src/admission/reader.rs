@@ -11,9 +11,8 @@ use std::borrow::Cow;
 
 use super::json::{Broken, Json, Read};
 use super::review::{API_VERSION, Fault, Image, KIND, Malformed, Object, Origin, Pod, Resource, Review};
+use super::{OPT_OUT, OPT_OUT_LABEL};
 
-/// The label that keeps a Pod out, by the value `false`.
-const INJECT_LABEL: &str = "pullkey.dev/inject";
 /// The annotation of Pods that a kubelet read from a file: the API server refuses them with any secret.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
@@ -206,7 +205,7 @@ fn metadata(json: &mut Json<'_>) -> Read<Fact<Metadata>> {
     let shape = object(json, "metadata", |json, key| {
         match key {
             "labels" => {
-                inject = only_text(json, "metadata.labels", INJECT_LABEL, |json| {
+                inject = only_text(json, "metadata.labels", OPT_OUT_LABEL, |json| {
                     text(json, "metadata.labels[pullkey.dev/inject]")
                 })?;
             }
@@ -217,7 +216,7 @@ fn metadata(json: &mut Json<'_>) -> Read<Fact<Metadata>> {
     })?;
     Ok(shape.and_then(|_| {
         Ok(Metadata {
-            opted_out: inject? == "false",
+            opted_out: inject? == OPT_OUT,
             mirror: mirror?,
         })
     }))
