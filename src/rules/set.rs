@@ -86,8 +86,8 @@ impl RuleSet {
                 .sort_by_cached_key(|key| (key.is_docker_hub_fallback(), Reverse([key.host(), key.path()].concat())));
         }
         rules.sort_by(|one, other| {
-            let key = |rule: &Rule| (rule.kind, rule.name.clone(), rule.namespace.clone());
-            key(one).cmp(&key(other))
+            let order = one.kind.cmp(&other.kind);
+            order.then_with(|| (&one.name, &one.namespace).cmp(&(&other.name, &other.namespace)))
         });
         let index = file(&rules);
         Self { rules, index }
