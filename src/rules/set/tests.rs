@@ -238,6 +238,9 @@ fn image() -> impl Strategy<Value = String> {
         "a_b.b/a",
         "library/a",
         "team-1.a.b/ab",
+        "a.b/a/b",
+        "a.b/ab",
+        "a.b/a-b",
     ];
     prop_oneof![4 => usual, 1 => prop::sample::select(special.to_vec()).prop_map(str::to_owned)]
         .prop_filter("an image", |text| ImageReference::parse(text).is_ok())
