@@ -14,6 +14,7 @@
 
 pub mod admission;
 pub mod credentials;
+pub mod duration;
 pub mod glob;
 pub mod image;
 pub mod rules;
