@@ -93,7 +93,21 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "15", "s", ".s", "-1s", "+1s", "1 s", "1d", "1S", "1..5s", "1.2.3s", "9223372036h99s", "1s "] {
+        for text in [
+            "",
+            "15",
+            "s",
+            ".s",
+            "-1s",
+            "+1s",
+            "1 s",
+            "1d",
+            "1S",
+            "1..5s",
+            "1.2.3s",
+            "9223372036h99s",
+            "1s ",
+        ] {
             assert_eq!(parse(text), Err(InvalidDuration), "{text}");
         }
     }

@@ -13,6 +13,8 @@
 //! each other. The binary's commands wire the two halves together.
 
 pub mod admission;
+#[cfg(feature = "server")]
+pub mod certs;
 pub mod credentials;
 pub mod duration;
 pub mod glob;

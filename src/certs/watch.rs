@@ -1,0 +1,171 @@
+//! Certificate files that are read again when they change.
+//!
+//! In: [`Files`], the instant of each look, a wish to look at once. Out: a [`ServerConfig`] that every new connection
+//! takes afresh, and what came of each look as a value, to log and to count. Refuses to replace what serves by anything
+//! that cannot.
+//!
+//! Contents are compared, not notifications awaited: a Secret volume swaps a symlink, of which a watch on the file
+//! hears nothing. Instants are the wall clock's, since monotonic ones stand still while a machine is suspended.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use tokio::sync::Notify;
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::judge::{Facts, Unusable};
+use super::load::{Contents, Files, LoadError};
+
+/// How often files are looked at unless someone says otherwise.
+pub const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Certificates in use, with what is needed to notice that their files changed.
+#[derive(Debug)]
+pub struct Watch {
+    files: Files,
+    protocols: &'static [&'static [u8]],
+    /// Read by the server for every connection, written here only.
+    config: Arc<ArcSwap<ServerConfig>>,
+    facts: Facts,
+    contents: Contents,
+    /// Why the last look found nothing usable; none if it did.
+    refused: Option<String>,
+}
+
+/// What came of one look at the files.
+#[derive(Debug)]
+pub enum Look {
+    /// The files hold what is in use.
+    Unchanged,
+    /// Their new contents are in use from now on.
+    Replaced(Facts),
+    /// They hold nothing usable; what was in use stays.
+    Refused {
+        /// Why.
+        reason: LoadError,
+        /// Whether the look before failed for the same reason: then there is nothing new to log.
+        repeated: bool,
+    },
+}
+
+impl Watch {
+    /// Reads the files for the first time; whatever is wrong with them then is an error. `protocols` are the ALPN
+    /// names to offer, the preferred one first.
+    pub fn start(files: Files, protocols: &'static [&'static [u8]], now: SystemTime) -> Result<Self, LoadError> {
+        let (contents, (config, facts)) =
+            settle(|| files.read(), |contents| files.configure(contents, protocols, now))?;
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        Ok(Self {
+            files,
+            protocols,
+            config,
+            facts,
+            contents,
+            refused: None,
+        })
+    }
+
+    /// The configuration in use, for a server to take anew with each connection.
+    #[must_use]
+    pub fn config(&self) -> Arc<ArcSwap<ServerConfig>> {
+        Arc::clone(&self.config)
+    }
+
+    /// What the certificate in use says.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Reads the files once, and puts what they hold into use if it is new and can serve at `now`.
+    pub fn look(&mut self, now: SystemTime) -> Look {
+        match self.replace(now) {
+            Ok(replaced) => {
+                self.refused = None;
+                if replaced {
+                    Look::Replaced(self.facts.clone())
+                } else {
+                    Look::Unchanged
+                }
+            }
+            Err(reason) => {
+                // Errors of the system cannot be compared, their texts can.
+                let refused = Some(format!("{reason:?}"));
+                let repeated = self.refused == refused;
+                self.refused = refused;
+                Look::Refused { reason, repeated }
+            }
+        }
+    }
+
+    /// Looks every `period` and whenever `at_once` is notified, and reports what came of it, for as long as it is
+    /// polled. Returns only when a look panicked or the runtime ends.
+    pub async fn run(mut self, period: Duration, at_once: Arc<Notify>, mut report: impl FnMut(Look)) -> JoinError {
+        let mut ticks = interval_at(Instant::now() + period, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = at_once.notified() => {}
+            }
+            // Away from the threads that serve: a disk may be slow.
+            let look = spawn_blocking(move || {
+                let look = self.look(SystemTime::now());
+                (self, look)
+            });
+            match look.await {
+                Ok((watch, look)) => {
+                    self = watch;
+                    report(look);
+                }
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Whether something new is in use now.
+    fn replace(&mut self, now: SystemTime) -> Result<bool, LoadError> {
+        let files = &self.files;
+        let in_use = &self.contents;
+        let judge = |contents: &Contents| {
+            (contents != in_use)
+                .then(|| files.configure(contents, self.protocols, now))
+                .transpose()
+        };
+        let (contents, replacement) = settle(|| files.read(), judge)?;
+        let Some((config, facts)) = replacement else {
+            return Ok(false);
+        };
+        self.config.store(Arc::new(config));
+        self.facts = facts;
+        self.contents = contents;
+        Ok(true)
+    }
+}
+
+/// Reads and judges, and does both again if key and certificate do not match: their files may have been swapped after
+/// the one was read and before the other was.
+fn settle<T>(
+    read: impl Fn() -> Result<Contents, LoadError>,
+    judge: impl Fn(&Contents) -> Result<T, LoadError>,
+) -> Result<(Contents, T), LoadError> {
+    let contents = read()?;
+    match judge(&contents) {
+        Ok(judged) => Ok((contents, judged)),
+        Err(LoadError::Pair {
+            source: Unusable::Mismatch,
+            ..
+        }) => {
+            let contents = read()?;
+            let judged = judge(&contents)?;
+            Ok((contents, judged))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;
