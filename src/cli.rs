@@ -1,0 +1,420 @@
+//! What can be typed: the program's commands, options and their help.
+//!
+//! In: arguments and the environment. Out: one [`Command`] whose every value is well-formed, or clap's error. Refuses
+//! to do anything with it. Each option can also be given as a variable of its name behind `PULLKEY_`; an empty variable
+//! counts as none. No option may be called `port`, `service-…` or `port-…`: Kubernetes puts variables of these names into
+//! every Pod beside a Service called `pullkey`.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::net::{AddrParseError, IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::{BoolishValueParser, PossibleValuesParser, Resettable, TypedValueParser};
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use pullkey::certs::make::DnsName;
+use tracing::Level;
+
+/// Puts the right imagePullSecrets on every new Kubernetes Pod
+#[derive(Debug, Parser)]
+#[command(name = "pullkey", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    after_help = "Every option can also be set by the variable that its help names, several values split at `:`.\n\
+    Exit status: 0 all is well, 1 the input is wrong, 2 something around the program is."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One job of the program.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Certs(CertsArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+}
+
+/// Serve the admission webhook
+///
+/// Without options it serves on this machine only, with the rules of `config/rules.yaml` and a development
+/// certificate that it makes in `certs/`. Rules and certificates are read again when their files change, and on SIGHUP.
+/// SIGTERM ends it once all calls are answered.
+#[derive(Debug, Args)]
+pub(crate) struct WebhookArgs {
+    #[command(flatten)]
+    pub(crate) rules: RulesArgs,
+    /// Address and port of the HTTPS server
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        env = "PULLKEY_LISTEN",
+        default_value = "127.0.0.1:8443"
+    )]
+    pub(crate) listen: SocketAddr,
+    /// Serving certificate as PEM, what leads to its CA after it [default: a development certificate]
+    #[arg(long, value_name = "FILE", env = "PULLKEY_TLS_CERT", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key of that certificate as PEM
+    #[arg(long, value_name = "FILE", env = "PULLKEY_TLS_KEY", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Answer only callers that show a certificate of one of these CAs, as PEM
+    #[arg(long, value_name = "FILE", env = "PULLKEY_CLIENT_CA")]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Address and port of the plain HTTP server of /livez, /readyz and /metrics, or `none`
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        env = "PULLKEY_HEALTH_LISTEN",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub(crate) health_listen: HealthListen,
+    /// How long to go on serving after SIGTERM before connections are closed
+    #[arg(long, value_name = "DURATION", env = "PULLKEY_DRAIN_GRACE", default_value = "15s")]
+    #[arg(value_parser = pullkey::duration::parse)]
+    pub(crate) drain_grace: Duration,
+    /// Connections held at once; above it none is accepted
+    #[arg(long, value_name = "NUMBER", env = "PULLKEY_MAX_CONNECTIONS", default_value = "1024")]
+    pub(crate) max_connections: NonZeroUsize,
+    /// Calls answered at once; above it callers are told to try again a second later
+    #[arg(long, value_name = "NUMBER", env = "PULLKEY_MAX_IN_FLIGHT", default_value = "256")]
+    pub(crate) max_in_flight: NonZeroUsize,
+    /// Form of the log on standard error
+    #[arg(long, value_name = "FORMAT", env = "PULLKEY_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: OutputFormat,
+    /// The least important messages to log
+    #[arg(long, value_name = "LEVEL", env = "PULLKEY_LOG_LEVEL", default_value = "info", value_parser = level())]
+    pub(crate) log_level: Level,
+}
+
+/// Say which secrets images and manifests get, and why
+///
+/// Images are named as arguments, manifests with `--file`. The decision is the webhook's own.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// Images as in a Pod's `image` field
+    #[arg(value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+    /// Manifest or AdmissionReview, as YAML or JSON; `-` for standard input; repeatable
+    #[arg(short, long, value_name = "FILE", env = "PULLKEY_FILE")]
+    pub(crate) file: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) rules: RulesArgs,
+    /// Namespace of images, and of manifests that name none [default: default]
+    #[arg(short, long, value_name = "NAMESPACE", env = "PULLKEY_NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// A label of that namespace, for rules that select by label; repeatable
+    #[arg(long, value_name = "KEY=VALUE", env = "PULLKEY_NAMESPACE_LABEL")]
+    pub(crate) namespace_label: Vec<NamespaceLabel>,
+    /// Say which credentials of this file the kubelet would use: a docker `config.json`, a `.dockercfg`, or a
+    /// Secret's manifest; repeatable
+    #[arg(long, value_name = "FILE", env = "PULLKEY_CREDENTIALS")]
+    pub(crate) credentials: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Check rules, and report every mistake at once
+///
+/// Rules that pass are rules that the webhook takes: the same code reads them.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) rules: RulesArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Make a CA and a serving certificate
+///
+/// Writes `ca.crt`, `ca.key`, `tls.crt` and `tls.key`, and prints the `caBundle` of the webhook configuration on
+/// standard output. The CA lives for ten years; `ca.key` is not needed to serve and is best kept elsewhere.
+#[derive(Debug, Args)]
+pub(crate) struct CertsArgs {
+    /// Directory to write to; made if it is missing
+    #[arg(long, value_name = "DIR", env = "PULLKEY_OUT")]
+    pub(crate) out: PathBuf,
+    /// DNS name of the server, such as `pullkey.pullkey.svc`; repeatable
+    #[arg(long, value_name = "NAME", env = "PULLKEY_DNS")]
+    pub(crate) dns: Vec<DnsName>,
+    /// IP address of the server; repeatable; in the variable, IPv6 in brackets
+    #[arg(long, value_name = "ADDR", env = "PULLKEY_IP", value_parser = address)]
+    pub(crate) ip: Vec<IpAddr>,
+    /// Days until the serving certificate expires
+    #[arg(long, value_name = "NUMBER", env = "PULLKEY_DAYS", default_value = "365")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=3650))]
+    pub(crate) days: u16,
+    /// Replace files that are there
+    #[arg(long, env = "PULLKEY_FORCE", value_parser = BoolishValueParser::new())]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Print completions for a shell
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    pub(crate) shell: Shell,
+}
+
+/// Print the manual page of the program, or of one of its commands
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    pub(crate) command: Option<String>,
+}
+
+/// Where rules come from.
+#[derive(Debug, Args)]
+pub(crate) struct RulesArgs {
+    /// Rules file, or a directory of them; repeatable
+    #[arg(
+        long = "rules",
+        value_name = "PATH",
+        env = "PULLKEY_RULES",
+        default_value = "config/rules.yaml"
+    )]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Pullkey's own namespace, whose Pods no rule may select
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        env = "PULLKEY_OWN_NAMESPACE",
+        default_value = "pullkey"
+    )]
+    pub(crate) own_namespace: String,
+}
+
+/// How an answer is written.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Text for people or JSON for programs
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_name = "FORMAT",
+        env = "PULLKEY_OUTPUT",
+        default_value = "text"
+    )]
+    pub(crate) format: OutputFormat,
+}
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    Text,
+    Json,
+}
+
+/// Where health and metrics are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HealthListen {
+    Off,
+    At(SocketAddr),
+}
+
+/// One label of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamespaceLabel {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for HealthListen {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "none" {
+            Ok(Self::Off)
+        } else {
+            text.parse().map(Self::At)
+        }
+    }
+}
+
+impl FromStr for NamespaceLabel {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok(Self {
+                key: key.to_owned(),
+                value: value.to_owned(),
+            }),
+            _ => Err("expected KEY=VALUE"),
+        }
+    }
+}
+
+/// Reads the arguments of this process and its environment.
+pub(crate) fn parse() -> Result<Cli, clap::Error> {
+    let mut command =
+        command().mut_subcommands(|command| command.mut_args(|arg| with_variable(arg, |name| env::var_os(name))));
+    let matches = command.try_get_matches_from_mut(env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// The program's commands and options, to be described rather than parsed.
+pub(crate) fn command() -> clap::Command {
+    Cli::command().mut_subcommands(|command| command.mut_args(|arg| arg.hide_env_values(true)))
+}
+
+/// Makes clap's own reading of a variable ours: an empty one is none, and what stands in that of a repeatable option is
+/// split. (clap's delimiter would split what is typed as well.)
+fn with_variable(arg: Arg, variable: impl Fn(&OsStr) -> Option<OsString>) -> Arg {
+    let Some(value) = arg.get_env().and_then(variable) else {
+        return arg;
+    };
+    let repeatable = matches!(arg.get_action(), ArgAction::Append);
+    match (value.is_empty(), repeatable) {
+        (true, _) => arg.env(Resettable::Reset),
+        (false, true) => arg.env(Resettable::Reset).default_values(split(&value)),
+        (false, false) => arg,
+    }
+}
+
+/// The parts between colons; those inside brackets belong to an IPv6 address.
+fn split(values: &OsStr) -> Vec<OsString> {
+    let mut inside = false;
+    values
+        .as_bytes()
+        .split(|byte| {
+            inside = *byte == b'[' || inside && *byte != b']';
+            *byte == b':' && !inside
+        })
+        .map(|part| OsStr::from_bytes(part).to_owned())
+        .collect()
+}
+
+fn address(text: &str) -> Result<IpAddr, AddrParseError> {
+    text.strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text)
+        .parse()
+}
+
+fn level() -> impl TypedValueParser<Value = Level> {
+    PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]).try_map(|level| level.parse::<Level>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    enum Later {
+        Webhook(WebhookArgs),
+        Explain(ExplainArgs),
+        Check(CheckArgs),
+    }
+
+    #[test]
+    fn every_command_is_consistent() {
+        command().debug_assert();
+        Later::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_the_variable_of_its_name() {
+        for command in [command(), Later::command()] {
+            for arg in command.get_subcommands().flat_map(clap::Command::get_arguments) {
+                let expected = arg
+                    .get_long()
+                    .map(|name| format!("PULLKEY_{}", name.replace('-', "_").to_uppercase()));
+                assert_eq!(
+                    arg.get_env().map(|name| name.to_str().unwrap().to_owned()),
+                    expected,
+                    "{arg:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_webhook_has_the_defaults_that_are_promised() {
+        let Ok(Later::Webhook(args)) = Later::try_parse_from(["pullkey", "webhook"]) else {
+            panic!()
+        };
+        assert_eq!(args.rules.paths, [PathBuf::from("config/rules.yaml")]);
+        assert_eq!(args.rules.own_namespace, "pullkey");
+        assert_eq!(args.listen, "127.0.0.1:8443".parse().unwrap());
+        assert_eq!(args.health_listen, HealthListen::At("127.0.0.1:8080".parse().unwrap()));
+        assert_eq!((args.tls_cert, args.tls_key, args.client_ca), (None, None, None));
+        assert_eq!(args.drain_grace, Duration::from_secs(15));
+        assert_eq!((args.max_connections.get(), args.max_in_flight.get()), (1024, 256));
+        assert_eq!((args.log_format, args.log_level), (OutputFormat::Text, Level::INFO));
+    }
+
+    #[test]
+    fn short_forms_are_those_of_kubectl() {
+        let line =
+            "pullkey explain nginx -n team-a -f pod.yaml -f - -o json --namespace-label a=b --namespace-label c=";
+        let Ok(Later::Explain(args)) = Later::try_parse_from(line.split(' ')) else {
+            panic!()
+        };
+        assert_eq!(args.images, ["nginx"]);
+        assert_eq!(args.namespace.as_deref(), Some("team-a"));
+        assert_eq!(args.file, [PathBuf::from("pod.yaml"), PathBuf::from("-")]);
+        assert_eq!(
+            args.namespace_label
+                .iter()
+                .map(|label| label.value.as_str())
+                .collect::<Vec<_>>(),
+            ["b", ""]
+        );
+        assert!(args.credentials.is_empty());
+        assert_eq!((args.output.format, args.rules.paths.len()), (OutputFormat::Json, 1));
+    }
+
+    #[test]
+    fn values_that_mean_nothing_are_refused() {
+        for line in [
+            "webhook --listen localhost",
+            "webhook --health-listen off",
+            "webhook --drain-grace 15",
+            "webhook --max-in-flight 0",
+            "webhook --tls-cert tls.crt",
+            "webhook --log-level loud",
+            "explain --namespace-label team",
+            "check --output yaml",
+        ] {
+            let arguments = ["pullkey"].into_iter().chain(line.split(' '));
+            assert!(Later::try_parse_from(arguments).is_err(), "{line}");
+        }
+        let Ok(Later::Check(args)) = Later::try_parse_from(["pullkey", "check", "--rules", "a:b"]) else {
+            panic!()
+        };
+        assert_eq!(args.rules.paths, [PathBuf::from("a:b")]);
+    }
+
+    #[test]
+    fn a_variable_holds_one_value_or_several_and_empty_is_none() {
+        let values = |line: &str, variable: &str| {
+            let command = Later::command()
+                .mut_subcommands(|command| command.mut_args(|arg| with_variable(arg, |_| Some(variable.into()))));
+            let matches = command.try_get_matches_from(line.split(' ')).unwrap();
+            let Ok(Later::Check(args)) = Later::from_arg_matches(&matches) else {
+                panic!()
+            };
+            args.rules.paths
+        };
+        assert_eq!(
+            values("pullkey check -o text", "a:b/c"),
+            [PathBuf::from("a"), PathBuf::from("b/c")]
+        );
+        assert_eq!(
+            values("pullkey check -o text", ""),
+            [PathBuf::from("config/rules.yaml")]
+        );
+        assert_eq!(values("pullkey check -o text --rules x", "a:b"), [PathBuf::from("x")]);
+        assert_eq!(
+            split("127.0.0.1:[::1]:[fe80::1]:10.0.0.1".as_ref()),
+            ["127.0.0.1", "[::1]", "[fe80::1]", "10.0.0.1"]
+        );
+        assert_eq!(address("[::1]"), address("::1"));
+    }
+}

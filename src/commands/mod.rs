@@ -1,0 +1,124 @@
+//! The program's commands, one file each: from what was typed to calls of the library.
+//!
+//! In: a [`Command`]. Out: data on standard output, words on standard error, and how the program ends. Refuses to
+//! decide anything that the library decides.
+
+mod certs;
+mod completions;
+mod man;
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::io::{self, ErrorKind, Write};
+use std::iter::successors;
+use std::process::ExitCode;
+
+use pullkey::certs::files::FilesError;
+use pullkey::certs::load::LoadError;
+
+use crate::cli::Command;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExitStatus {
+    Fine,
+    /// What the user gave is wrong.
+    InputWrong,
+    /// Something around the program is: a disk, a port, a permission.
+    EnvironmentWrong,
+}
+
+/// Why a command could not do its job.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: ExitStatus,
+    pub(crate) cause: Box<dyn Error + Send + Sync>,
+    /// What to do about it.
+    pub(crate) hint: Option<Cow<'static, str>>,
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(match status {
+            ExitStatus::Fine => 0,
+            ExitStatus::InputWrong => 1,
+            ExitStatus::EnvironmentWrong => 2,
+        })
+    }
+}
+
+impl Failure {
+    fn new(status: ExitStatus, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            status,
+            cause: cause.into(),
+            hint: None,
+        }
+    }
+
+    fn with_hint(self, hint: Option<impl Into<Cow<'static, str>>>) -> Self {
+        Self {
+            hint: hint.map(Into::into),
+            ..self
+        }
+    }
+}
+
+impl From<FilesError> for Failure {
+    fn from(error: FilesError) -> Self {
+        let status = match &error {
+            FilesError::Exist { .. } | FilesError::Incomplete { .. } => ExitStatus::InputWrong,
+            FilesError::Load(error) => status(error),
+            FilesError::Unwritable { .. } | FilesError::Make(_) => ExitStatus::EnvironmentWrong,
+        };
+        let hint = error.hint();
+        Self::new(status, error).with_hint(hint)
+    }
+}
+
+/// A file that cannot be read is the environment's fault, one that holds something else is the user's.
+fn status(error: &LoadError) -> ExitStatus {
+    if error.is_unreadable() {
+        ExitStatus::EnvironmentWrong
+    } else {
+        ExitStatus::InputWrong
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: Command) -> Result<ExitStatus, Failure> {
+    match command {
+        Command::Certs(args) => certs::run(args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
+}
+
+/// Tells people, on standard error, why a command failed: the chain of errors once, a hint apart.
+pub(crate) fn report(failure: &Failure) -> ExitStatus {
+    let first: &(dyn Error + 'static) = failure.cause.as_ref();
+    let chain: Vec<String> = successors(Some(first), |&error| error.source())
+        .map(ToString::to_string)
+        .collect();
+    let hint = failure
+        .hint
+        .as_ref()
+        .map(|hint| format!("\nhint: {hint}\n"))
+        .unwrap_or_default();
+    tell(&format!("error: {}\n{hint}", chain.join(": ")));
+    failure.status
+}
+
+/// Writes data to standard output. A reader that has seen enough is no failure.
+fn print(data: &[u8]) -> Result<(), Failure> {
+    let mut output = io::stdout().lock();
+    match output.write_all(data).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(ExitStatus::EnvironmentWrong, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes words for people to standard error; if nobody can read them, nothing can be done about it.
+fn tell(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
