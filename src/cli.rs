@@ -7,7 +7,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::net::{AddrParseError, IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ pub(crate) struct WebhookArgs {
         long,
         value_name = "ADDR:PORT",
         env = "PULLKEY_LISTEN",
-        default_value = "127.0.0.1:8443"
+        default_value = "127.0.0.1:8443", value_parser = socket
     )]
     pub(crate) listen: SocketAddr,
     /// Serving certificate as PEM, what leads to its CA after it [default: a development certificate]
@@ -159,12 +159,14 @@ pub(crate) struct CertsArgs {
 /// Print completions for a shell
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
+    /// The shell that they are for
     pub(crate) shell: Shell,
 }
 
 /// Print the manual page of the program, or of one of its commands
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
+    /// The command to describe
     pub(crate) command: Option<String>,
 }
 
@@ -225,13 +227,13 @@ pub(crate) struct NamespaceLabel {
 }
 
 impl FromStr for HealthListen {
-    type Err = AddrParseError;
+    type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "none" {
             Ok(Self::Off)
         } else {
-            text.parse().map(Self::At)
+            socket(text).map(Self::At)
         }
     }
 }
@@ -290,11 +292,17 @@ fn split(values: &OsStr) -> Vec<OsString> {
         .collect()
 }
 
-fn address(text: &str) -> Result<IpAddr, AddrParseError> {
-    text.strip_prefix('[')
+fn address(text: &str) -> Result<IpAddr, &'static str> {
+    let bare = text
+        .strip_prefix('[')
         .and_then(|text| text.strip_suffix(']'))
-        .unwrap_or(text)
-        .parse()
+        .unwrap_or(text);
+    bare.parse().map_err(|_| "expected an IPv4 or IPv6 address")
+}
+
+fn socket(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "expected an address and a port, such as `0.0.0.0:8443` or `[::]:8443`")
 }
 
 fn level() -> impl TypedValueParser<Value = Level> {
