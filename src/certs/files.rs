@@ -71,6 +71,14 @@ pub enum FilesError {
     /// No certificate could be made.
     #[error(transparent)]
     Make(#[from] MakeError),
+    /// An expired certificate whose authority cannot sign another.
+    #[error("cannot renew the expired `{}`", path.display())]
+    Renew {
+        /// The certificate.
+        path: PathBuf,
+        /// Why not.
+        source: MakeError,
+    },
 }
 
 /// A file beside its destination, gone again unless it is moved there.
@@ -95,9 +103,7 @@ impl FilesError {
             Self::Incomplete { .. } => {
                 Some("name the certificate to serve with `--tls-cert` and `--tls-key`, or move these files away")
             }
-            Self::Make(MakeError::ForeignAuthority | MakeError::Unusable(_)) => {
-                Some("move `ca.crt`, `ca.key`, `tls.crt` and `tls.key` away, and new ones are made")
-            }
+            Self::Renew { .. } => Some("move `ca.crt`, `ca.key`, `tls.crt` and `tls.key` away, and new ones are made"),
             Self::Load(error) => error.hint(),
             Self::Unwritable { .. } | Self::Make(_) => None,
         }
@@ -162,20 +168,26 @@ pub fn development(directory: &Path, now: SystemTime) -> Result<Development, Fil
     match judge::judge(&certificate, &key, now) {
         Ok(_) => Ok(Development::Reused),
         Err(Unusable::Expired { .. }) => {
-            let expired = judge::read(&certificate, &key).map_err(MakeError::from)?;
-            renew(directory, &Names::of(&expired.facts), now)?;
+            let authority = (
+                read(&directory.join(AUTHORITY_CERTIFICATE))?,
+                read(&directory.join(AUTHORITY_KEY))?,
+            );
+            let pair =
+                renew((&certificate, &key), (&authority.0, &authority.1), now).map_err(|source| FilesError::Renew {
+                    path: files.certificate,
+                    source,
+                })?;
+            place(directory, &[(CERTIFICATE, &pair.certificate), (KEY, &pair.key)])?;
             Ok(Development::Renewed)
         }
         Err(source) => Err(LoadError::Pair { files, source }.into()),
     }
 }
 
-/// Replaces the serving pair by one of the same authority.
-fn renew(directory: &Path, names: &Names, now: SystemTime) -> Result<(), FilesError> {
-    let certificate = read(&directory.join(AUTHORITY_CERTIFICATE))?;
-    let key = read(&directory.join(AUTHORITY_KEY))?;
-    let pair = Authority::from_pem(&certificate, &key, now)?.issue(names, LIFETIME, now)?;
-    place(directory, &[(CERTIFICATE, &pair.certificate), (KEY, &pair.key)])
+/// A pair of the same names by the same authority; both are given as the PEM of certificate and key.
+fn renew(expired: (&[u8], &[u8]), authority: (&[u8], &[u8]), now: SystemTime) -> Result<Pair, MakeError> {
+    let names = Names::of(&judge::read(expired.0, expired.1)?.facts);
+    Authority::from_pem(authority.0, authority.1, now)?.issue(&names, LIFETIME, now)
 }
 
 /// Which of the four are in the directory, and which are not. A link to nowhere is something too.

@@ -67,7 +67,9 @@ impl Failure {
 impl From<FilesError> for Failure {
     fn from(error: FilesError) -> Self {
         let status = match &error {
-            FilesError::Exist { .. } | FilesError::Incomplete { .. } => ExitStatus::InputWrong,
+            FilesError::Exist { .. } | FilesError::Incomplete { .. } | FilesError::Renew { .. } => {
+                ExitStatus::InputWrong
+            }
             FilesError::Load(error) => status(error),
             FilesError::Unwritable { .. } | FilesError::Make(_) => ExitStatus::EnvironmentWrong,
         };
