@@ -19,5 +19,7 @@ pub mod credentials;
 pub mod duration;
 pub mod glob;
 pub mod image;
+#[cfg(feature = "server")]
+pub mod metrics;
 pub mod rules;
 pub mod yaml;
