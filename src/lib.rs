@@ -21,5 +21,7 @@ pub mod glob;
 pub mod image;
 #[cfg(feature = "server")]
 pub mod metrics;
+#[cfg(feature = "server")]
+pub mod readiness;
 pub mod rules;
 pub mod yaml;
