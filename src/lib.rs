@@ -20,6 +20,8 @@ pub mod duration;
 pub mod glob;
 pub mod image;
 #[cfg(feature = "server")]
+pub mod logging;
+#[cfg(feature = "server")]
 pub mod metrics;
 #[cfg(feature = "server")]
 pub mod readiness;
