@@ -26,4 +26,6 @@ pub mod metrics;
 #[cfg(feature = "server")]
 pub mod readiness;
 pub mod rules;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod yaml;
