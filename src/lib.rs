@@ -18,6 +18,8 @@ pub mod certs;
 pub mod credentials;
 pub mod duration;
 pub mod glob;
+#[cfg(feature = "server")]
+pub mod health;
 pub mod image;
 #[cfg(feature = "server")]
 pub mod logging;
