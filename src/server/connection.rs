@@ -76,10 +76,11 @@ struct Streams(Arc<Mutex<JoinSet<()>>>);
 impl Connection {
     /// Runs to the end, and says why if it is this side's doing.
     async fn run(self: Arc<Self>, stream: TcpStream) -> Option<Closed> {
+        let settings = &self.shared.settings;
         let mut watch = Watch {
             connection: &self,
             phase: self.phase.clone(),
-            timer: pin!(sleep(self.shared.settings.first_request)),
+            timer: pin!(sleep(settings.first_request.min(settings.idle))),
         };
         let config = match &self.shared.transport {
             Transport::Plain => return self.http(stream, watch).await,
