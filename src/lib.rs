@@ -17,6 +17,7 @@ pub mod admission;
 pub mod certs;
 pub mod credentials;
 pub mod duration;
+pub mod explain;
 pub mod glob;
 #[cfg(feature = "server")]
 pub mod health;
@@ -25,6 +26,8 @@ pub mod image;
 pub mod logging;
 #[cfg(feature = "server")]
 pub mod metrics;
+#[cfg(feature = "server")]
+pub mod poll;
 #[cfg(feature = "server")]
 pub mod readiness;
 pub mod rules;
