@@ -1,6 +1,6 @@
 //! Certificate files that are read again when they change.
 //!
-//! In: [`Files`], the instant of each look, a wish to look at once. Out: a [`ServerConfig`] that every new connection
+//! In: [`Files`], the instant of each look. Out: a [`ServerConfig`] that every new connection
 //! takes afresh, and what came of each look as a value, to log and to count. Refuses to replace what serves by anything
 //! that cannot.
 //!
@@ -8,19 +8,12 @@
 //! hears nothing. Instants are the wall clock's, since monotonic ones stand still while a machine is suspended.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-use arc_swap::ArcSwap;
-use rustls::ServerConfig;
-use tokio::sync::Notify;
-use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use std::time::SystemTime;
 
 use super::judge::{Facts, Unusable};
 use super::load::{Contents, Files, LoadError};
-
-/// How often files are looked at unless someone says otherwise.
-pub const INTERVAL: Duration = Duration::from_secs(5);
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 
 /// Certificates in use, with what is needed to notice that their files changed.
 #[derive(Debug)]
@@ -97,31 +90,6 @@ impl Watch {
                 let repeated = self.refused == refused;
                 self.refused = refused;
                 Look::Refused { reason, repeated }
-            }
-        }
-    }
-
-    /// Looks every `period` and whenever `at_once` is notified, and reports what came of it, for as long as it is
-    /// polled. Returns only when a look panicked or the runtime ends.
-    pub async fn run(mut self, period: Duration, at_once: Arc<Notify>, mut report: impl FnMut(Look)) -> JoinError {
-        let mut ticks = interval_at(Instant::now() + period, period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = at_once.notified() => {}
-            }
-            // Away from the threads that serve: a disk may be slow.
-            let look = spawn_blocking(move || {
-                let look = self.look(SystemTime::now());
-                (self, look)
-            });
-            match look.await {
-                Ok((watch, look)) => {
-                    self = watch;
-                    report(look);
-                }
-                Err(error) => return error,
             }
         }
     }

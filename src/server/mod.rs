@@ -28,7 +28,4 @@ pub use settings::Settings;
 
 /// The protocols to offer in a rustls configuration, in order of preference: the API server offers only `http/1.1`
 /// to a Service, and also `h2` to a loopback address.
-#[must_use]
-pub fn alpn_protocols() -> Vec<Vec<u8>> {
-    vec![b"h2".to_vec(), b"http/1.1".to_vec()]
-}
+pub const ALPN_PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use pullkey::admission::{Malformed, Review};
 use pullkey::metrics::Metrics;
 use pullkey::readiness::Readiness;
-use pullkey::server::{Admit, Answer, Server, Settings, alpn_protocols};
+use pullkey::server::{ALPN_PROTOCOLS, Admit, Answer, Server, Settings};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -174,6 +174,6 @@ pub(crate) fn server_config((chain, key): Pair, client_roots: Option<RootCertSto
         None => config.with_no_client_auth(),
     };
     let mut config = config.with_single_cert(chain, key).unwrap();
-    config.alpn_protocols = alpn_protocols();
+    config.alpn_protocols = ALPN_PROTOCOLS.iter().map(|protocol| protocol.to_vec()).collect();
     config
 }

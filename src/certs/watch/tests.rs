@@ -4,7 +4,6 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use rcgen::{PKCS_ECDSA_P256_SHA256, date_time_ymd};
-use tokio::sync::mpsc;
 
 use super::super::files::serving;
 use super::super::fixtures::{DAY, client, handshake, named, pair, put, self_signed};
@@ -240,32 +239,4 @@ fn callers_must_show_a_certificate_of_the_current_client_authority() {
         [None, Some(&callers[0]), Some(&callers[1])].map(accepted),
         [false, false, true]
     );
-}
-
-#[tokio::test]
-async fn a_look_can_be_asked_for_between_two_periods() {
-    let directory = tempfile::tempdir().unwrap();
-    let watch = started(directory.path(), "one.example");
-    put(directory.path(), &pair("two.example"));
-    let (report, mut looks) = mpsc::unbounded_channel();
-    let at_once = Arc::new(Notify::new());
-    let running = tokio::spawn(watch.run(DAY, Arc::clone(&at_once), move |look| report.send(look).unwrap()));
-    at_once.notify_one();
-    assert!(matches!(looks.recv().await, Some(Look::Replaced(_))));
-    at_once.notify_one();
-    assert!(matches!(looks.recv().await, Some(Look::Unchanged)));
-    running.abort();
-}
-
-#[tokio::test]
-async fn files_are_looked_at_every_period() {
-    let directory = tempfile::tempdir().unwrap();
-    let watch = started(directory.path(), "one.example");
-    put(directory.path(), &pair("two.example"));
-    let (report, mut looks) = mpsc::unbounded_channel();
-    let period = Duration::from_millis(1);
-    let running = tokio::spawn(watch.run(period, Arc::default(), move |look| report.send(look).unwrap()));
-    assert!(matches!(looks.recv().await, Some(Look::Replaced(_))));
-    assert!(matches!(looks.recv().await, Some(Look::Unchanged)));
-    running.abort();
 }
