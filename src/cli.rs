@@ -35,6 +35,9 @@ pub(crate) struct Cli {
 /// One job of the program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Webhook(WebhookArgs),
+    Explain(ExplainArgs),
+    Check(CheckArgs),
     Certs(CertsArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
@@ -313,38 +316,26 @@ fn level() -> impl TypedValueParser<Value = Level> {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Parser)]
-    enum Later {
-        Webhook(WebhookArgs),
-        Explain(ExplainArgs),
-        Check(CheckArgs),
-    }
-
     #[test]
     fn every_command_is_consistent() {
         command().debug_assert();
-        Later::command().debug_assert();
     }
 
     #[test]
     fn every_option_has_the_variable_of_its_name() {
-        for command in [command(), Later::command()] {
-            for arg in command.get_subcommands().flat_map(clap::Command::get_arguments) {
-                let expected = arg
-                    .get_long()
-                    .map(|name| format!("PULLKEY_{}", name.replace('-', "_").to_uppercase()));
-                assert_eq!(
-                    arg.get_env().map(|name| name.to_str().unwrap().to_owned()),
-                    expected,
-                    "{arg:?}"
-                );
-            }
+        for arg in command().get_subcommands().flat_map(clap::Command::get_arguments) {
+            let variable = |name: &str| format!("PULLKEY_{}", name.replace('-', "_").to_uppercase());
+            let found = arg.get_env().map(|name| name.to_str().unwrap().to_owned());
+            assert_eq!(found, arg.get_long().map(variable), "{arg:?}");
         }
     }
 
     #[test]
     fn the_webhook_has_the_defaults_that_are_promised() {
-        let Ok(Later::Webhook(args)) = Later::try_parse_from(["pullkey", "webhook"]) else {
+        let Ok(Cli {
+            command: Command::Webhook(args),
+        }) = Cli::try_parse_from(["pullkey", "webhook"])
+        else {
             panic!()
         };
         assert_eq!(args.rules.paths, [PathBuf::from("config/rules.yaml")]);
@@ -361,7 +352,10 @@ mod tests {
     fn short_forms_are_those_of_kubectl() {
         let line =
             "pullkey explain nginx -n team-a -f pod.yaml -f - -o json --namespace-label a=b --namespace-label c=";
-        let Ok(Later::Explain(args)) = Later::try_parse_from(line.split(' ')) else {
+        let Ok(Cli {
+            command: Command::Explain(args),
+        }) = Cli::try_parse_from(line.split(' '))
+        else {
             panic!()
         };
         assert_eq!(args.images, ["nginx"]);
@@ -391,9 +385,12 @@ mod tests {
             "check --output yaml",
         ] {
             let arguments = ["pullkey"].into_iter().chain(line.split(' '));
-            assert!(Later::try_parse_from(arguments).is_err(), "{line}");
+            assert!(Cli::try_parse_from(arguments).is_err(), "{line}");
         }
-        let Ok(Later::Check(args)) = Later::try_parse_from(["pullkey", "check", "--rules", "a:b"]) else {
+        let Ok(Cli {
+            command: Command::Check(args),
+        }) = Cli::try_parse_from(["pullkey", "check", "--rules", "a:b"])
+        else {
             panic!()
         };
         assert_eq!(args.rules.paths, [PathBuf::from("a:b")]);
@@ -402,10 +399,13 @@ mod tests {
     #[test]
     fn a_variable_holds_one_value_or_several_and_empty_is_none() {
         let values = |line: &str, variable: &str| {
-            let command = Later::command()
+            let command = Cli::command()
                 .mut_subcommands(|command| command.mut_args(|arg| with_variable(arg, |_| Some(variable.into()))));
             let matches = command.try_get_matches_from(line.split(' ')).unwrap();
-            let Ok(Later::Check(args)) = Later::from_arg_matches(&matches) else {
+            let Ok(Cli {
+                command: Command::Check(args),
+            }) = Cli::from_arg_matches(&matches)
+            else {
                 panic!()
             };
             args.rules.paths

@@ -7,7 +7,7 @@ use pullkey::certs::make::{AUTHORITY_LIFETIME, Authority, Names};
 use pullkey::certs::rfc3339;
 use serde_json::json;
 
-use super::{ExitStatus, Failure, print, tell};
+use super::{ExitStatus, Failure, print, print_json, tell};
 use crate::cli::{CertsArgs, OutputFormat};
 
 pub(super) fn run(args: CertsArgs) -> Result<ExitStatus, Failure> {
@@ -53,7 +53,7 @@ pub(super) fn run(args: CertsArgs) -> Result<ExitStatus, Failure> {
                 "names": shown,
                 "notAfter": not_after,
             });
-            print(format!("{answer:#}\n").as_bytes())?;
+            print_json(&answer)?;
         }
     }
     Ok(ExitStatus::Fine)

@@ -4,8 +4,11 @@
 //! decide anything that the library decides.
 
 mod certs;
+mod check;
 mod completions;
+mod explain;
 mod man;
+mod webhook;
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -15,6 +18,9 @@ use std::process::ExitCode;
 
 use pullkey::certs::files::FilesError;
 use pullkey::certs::load::LoadError;
+use pullkey::rules::compile::Context;
+use pullkey::server::BindFailed;
+use serde::Serialize;
 
 use crate::cli::Command;
 
@@ -56,6 +62,11 @@ impl Failure {
         }
     }
 
+    /// Something around the program went wrong.
+    fn environment(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(ExitStatus::EnvironmentWrong, cause)
+    }
+
     fn with_hint(self, hint: Option<impl Into<Cow<'static, str>>>) -> Self {
         Self {
             hint: hint.map(Into::into),
@@ -78,6 +89,19 @@ impl From<FilesError> for Failure {
     }
 }
 
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        FilesError::from(error).into()
+    }
+}
+
+impl From<BindFailed> for Failure {
+    fn from(error: BindFailed) -> Self {
+        let hint = error.hint();
+        Self::environment(error).with_hint(hint)
+    }
+}
+
 /// A file that cannot be read is the environment's fault, one that holds something else is the user's.
 fn status(error: &LoadError) -> ExitStatus {
     if error.is_unreadable() {
@@ -90,6 +114,9 @@ fn status(error: &LoadError) -> ExitStatus {
 /// Runs a command to its end.
 pub(crate) fn run(command: Command) -> Result<ExitStatus, Failure> {
     match command {
+        Command::Webhook(args) => webhook::run(&args),
+        Command::Explain(args) => explain::run(args),
+        Command::Check(args) => check::run(args),
         Command::Certs(args) => certs::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
@@ -98,17 +125,30 @@ pub(crate) fn run(command: Command) -> Result<ExitStatus, Failure> {
 
 /// Tells people, on standard error, why a command failed: the chain of errors once, a hint apart.
 pub(crate) fn report(failure: &Failure) -> ExitStatus {
-    let first: &(dyn Error + 'static) = failure.cause.as_ref();
-    let chain: Vec<String> = successors(Some(first), |&error| error.source())
-        .map(ToString::to_string)
-        .collect();
     let hint = failure
         .hint
         .as_ref()
         .map(|hint| format!("\nhint: {hint}\n"))
         .unwrap_or_default();
-    tell(&format!("error: {}\n{hint}", chain.join(": ")));
+    tell(&format!("error: {}\n{hint}", chain(failure.cause.as_ref())));
     failure.status
+}
+
+/// An error and what led to it, each once.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let chain: Vec<String> = successors(Some(error), |&error| error.source())
+        .map(ToString::to_string)
+        .collect();
+    chain.join(": ")
+}
+
+/// How rules are judged where no cluster is known.
+fn context(own_namespace: &str) -> Context<'_> {
+    Context {
+        own_namespace,
+        labels: false,
+        source_keys: None,
+    }
 }
 
 /// Writes data to standard output. A reader that has seen enough is no failure.
@@ -118,6 +158,13 @@ fn print(data: &[u8]) -> Result<(), Failure> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(ExitStatus::EnvironmentWrong, error)),
         _ => Ok(()),
     }
+}
+
+/// Writes a value to standard output as JSON.
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(Failure::environment)?;
+    text.push(b'\n');
+    print(&text)
 }
 
 /// Writes words for people to standard error; if nobody can read them, nothing can be done about it.

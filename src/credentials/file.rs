@@ -258,6 +258,15 @@ fn text<'m>(mapping: &'m Mapping, field: &str) -> Option<&'m str> {
     mapping.get(field).and_then(Node::as_str)
 }
 
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.secret {
+            Some(secret) => write!(formatter, "the Secret `{secret}` of `{}`", self.file),
+            None => write!(formatter, "`{}`", self.file),
+        }
+    }
+}
+
 impl fmt::Display for SecretName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(namespace) = &self.namespace {

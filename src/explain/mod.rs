@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::admission::{self, Object, Outcome};
 use crate::credentials::file::Source;
-use crate::credentials::{Candidate, Key, Keyring};
+use crate::credentials::{Candidate, DockerConfig, Key, Keyring};
 use crate::image::ImageReference;
 use crate::rules::diagnostic::{Diagnostic, Severity};
 use crate::rules::{Match, Namespace, Rejection, RuleSet, SourceRef};
@@ -301,7 +301,7 @@ impl<'a> Credentials<'a> {
     #[must_use]
     pub fn new(sources: &'a [Source]) -> Self {
         let configs = sources.iter().map(|source| {
-            let refused = |malformed| format!("{}: {malformed}", source.file);
+            let refused = |malformed| format!("{source}: {malformed}");
             source.config.as_ref().map_err(refused)
         });
         Self {
@@ -311,9 +311,9 @@ impl<'a> Credentials<'a> {
     }
 
     /// The keys of a rule's source: those of the Secret of that name, or else of the files that are no manifests, which
-    /// may stand for any. `None` where no file can be the source.
+    /// may stand for any. None where no file can be the source: then the rule covers nothing.
     #[must_use]
-    pub fn keys_of(&self, wanted: &SourceRef) -> Option<Vec<Key>> {
+    pub fn keys_of(&self, wanted: &SourceRef) -> Vec<Key> {
         let is_wanted = |source: &&Source| {
             source.secret.as_ref().is_some_and(|secret| {
                 let namespace = secret.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
@@ -325,7 +325,7 @@ impl<'a> Credentials<'a> {
             found = self.sources.iter().filter(|source| source.secret.is_none()).collect();
         }
         let configs = found.iter().filter_map(|source| source.config.as_ref().ok());
-        (!found.is_empty()).then(|| configs.flat_map(|config| config.keys().cloned()).collect())
+        configs.flat_map(DockerConfig::keys).cloned().collect()
     }
 
     fn report(&self, candidate: &Candidate<'_>) -> CandidateReport {

@@ -1,0 +1,361 @@
+//! `pullkey webhook`: rules, certificates and the server, wired together until a signal ends them.
+//!
+//! ```text
+//!   rules files ─► poll ─► Decider ◄─ server ◄─ rustls configuration ◄─ poll ◄─ certificate files
+//! ```
+
+mod banner;
+mod decider;
+
+use std::future::pending;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use pullkey::admission::SkipReason;
+use pullkey::certs::load::Files;
+use pullkey::certs::watch::{Look, Watch};
+use pullkey::certs::{files, rfc3339};
+use pullkey::metrics::{Metrics, Reload};
+use pullkey::poll::poll;
+use pullkey::readiness::Readiness;
+use pullkey::rules::diagnostic::{Diagnostic, Severity};
+use pullkey::rules::source::{Disk, FileReport, FileStatus, Loaded, RuleFiles};
+use pullkey::server::{ALPN_PROTOCOLS, Bound, Server, Settings};
+use pullkey::{health, logging};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use self::banner::Banner;
+use self::decider::Decider;
+use super::check::tell_findings;
+use super::{ExitStatus, Failure, chain, context};
+use crate::cli::{HealthListen, OutputFormat, WebhookArgs};
+
+/// Where the development certificate is kept.
+const DEVELOPMENT: &str = "certs";
+
+/// How often rules and certificates are looked at. A ConfigMap or Secret volume follows its object within about a
+/// minute, so five seconds are never what one waits for.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// What the parts of the running program share.
+#[derive(Clone)]
+struct Program {
+    decider: Arc<Decider>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+}
+
+pub(super) fn run(args: &WebhookArgs) -> Result<ExitStatus, Failure> {
+    let mut rule_files = RuleFiles::new(args.rules.paths.clone());
+    let loaded = rule_files.load(&Disk, &context(&args.rules.own_namespace));
+    let Some(rules) = loaded.rules.clone() else {
+        tell_findings(&loaded);
+        return Ok(ExitStatus::InputWrong);
+    };
+    let certificate = Watch::start(certificate_files(args)?, ALPN_PROTOCOLS, SystemTime::now())?;
+
+    let format = match args.log_format {
+        OutputFormat::Text => logging::Format::Text,
+        OutputFormat::Json => logging::Format::Json,
+    };
+    logging::init(format, args.log_level).map_err(|error| Failure::new(ExitStatus::EnvironmentWrong, error))?;
+    let metrics = Arc::new(Metrics::new(SkipReason::CODES));
+    let decider = Arc::new(Decider::new(rules, Arc::clone(&metrics)));
+    let program = Program {
+        decider,
+        metrics,
+        readiness: Arc::default(),
+    };
+    program.rules_in_force(&loaded);
+    program.readiness.rules_loaded();
+    program.certificate_in_use(certificate.facts().not_after);
+
+    let runtime = runtime()?;
+    let ended = runtime.block_on(serve(args, &program, rule_files, certificate));
+    // After a second signal nothing is waited for, neither calls nor a disk.
+    runtime.shutdown_background();
+    ended
+}
+
+/// The files that were named, or those of the development certificate, made if need be.
+fn certificate_files(args: &WebhookArgs) -> Result<Files, Failure> {
+    let mut found = if let Some((certificate, key)) = args.tls_cert.clone().zip(args.tls_key.clone()) {
+        Files {
+            certificate,
+            key,
+            client_authorities: None,
+        }
+    } else {
+        let directory = Path::new(DEVELOPMENT);
+        files::development(directory, SystemTime::now())?;
+        files::serving(directory)
+    };
+    found.client_authorities.clone_from(&args.client_ca);
+    Ok(found)
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::environment)
+}
+
+/// Serves until a signal, then drains. Ends early, and says so, if a part that keeps rules or certificates fresh dies: a
+/// program that serves old ones for ever without a word is worse than one that is started again.
+async fn serve(
+    args: &WebhookArgs,
+    program: &Program,
+    rule_files: RuleFiles,
+    certificate: Watch,
+) -> Result<ExitStatus, Failure> {
+    let settings = Settings {
+        max_connections: args.max_connections.get(),
+        max_in_flight: args.max_in_flight.get(),
+        drain_grace: args.drain_grace,
+        ..Settings::default()
+    };
+    let Program {
+        decider,
+        metrics,
+        readiness,
+    } = program.clone();
+    let health = match args.health_listen {
+        HealthListen::Off => None,
+        HealthListen::At(address) => Some(
+            health::server(Arc::clone(&readiness), Arc::clone(&metrics))
+                .bind(address)
+                .await?,
+        ),
+    };
+    let server = Server::new(settings, certificate.config(), decider, metrics, readiness);
+    let server = server.bind(args.listen).await?;
+    let banner = Banner {
+        args,
+        server: server.local_addr(),
+        health: health.as_ref().map(Bound::local_addr),
+        rules: program.decider.rules(),
+        not_after: certificate.facts().not_after,
+    };
+    banner.show();
+
+    let mut ends = Ends::new()?;
+    let mut parts = Parts::start(
+        program,
+        rule_files,
+        certificate,
+        args.rules.own_namespace.clone(),
+        health,
+    )?;
+    let (drain, draining) = oneshot::channel();
+    let mut serving = pin!(server.serve(async {
+        // A sender that is gone is a program that ends, too.
+        let _ = draining.await;
+    }));
+    let died = tokio::select! {
+        () = &mut serving => false,
+        name = ends.next() => {
+            info!("{name}: calls are served for another {:?}, then connections are closed", args.drain_grace);
+            false
+        }
+        part = parts.died() => {
+            error!("the part that {part} died: the program ends, to be started again");
+            true
+        }
+    };
+    let _ = drain.send(());
+    tokio::select! {
+        () = &mut serving => info!("all calls are answered"),
+        name = ends.next() => warn!("{name} again: calls that are under way are cut off"),
+    }
+    if died {
+        Err(Failure::new(ExitStatus::EnvironmentWrong, "a part of the program died"))
+    } else {
+        Ok(ExitStatus::Fine)
+    }
+}
+
+/// What goes on beside the server. None of it ever ends by itself.
+struct Parts(JoinSet<&'static str>);
+
+impl Parts {
+    fn start(
+        program: &Program,
+        rule_files: RuleFiles,
+        certificate: Watch,
+        own_namespace: String,
+        health: Option<Bound>,
+    ) -> Result<Self, Failure> {
+        let mut parts = JoinSet::new();
+        let look_now = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+        let [rules_now, certificate_now] = look_now.clone();
+
+        let mut hang_ups = signal(SignalKind::hangup()).map_err(Failure::environment)?;
+        parts.spawn(async move {
+            while hang_ups.recv().await.is_some() {
+                info!("SIGHUP: rules and certificate are looked at");
+                for now in &look_now {
+                    now.notify_one();
+                }
+            }
+            "hears SIGHUP"
+        });
+        let look = move |rule_files: &mut RuleFiles| rule_files.load(&Disk, &context(&own_namespace));
+        let report = {
+            let program = program.clone();
+            move |loaded: Loaded| {
+                if loaded.changed {
+                    program.rules_reloaded(&loaded);
+                }
+            }
+        };
+        parts.spawn(async move {
+            poll(rule_files, INTERVAL, rules_now, look, report).await;
+            "keeps the rules fresh"
+        });
+        let look = |certificate: &mut Watch| certificate.look(SystemTime::now());
+        let report = {
+            let program = program.clone();
+            move |look: Look| program.certificate_looked_at(look)
+        };
+        parts.spawn(async move {
+            poll(certificate, INTERVAL, certificate_now, look, report).await;
+            "keeps the certificate fresh"
+        });
+        if let Some(health) = health {
+            parts.spawn(async move {
+                health.serve(pending()).await;
+                "answers probes"
+            });
+        }
+        Ok(Self(parts))
+    }
+
+    /// Waits for the first of them to end, and says what it was for.
+    async fn died(&mut self) -> &'static str {
+        match self.0.join_next().await {
+            Some(Ok(part)) => part,
+            Some(Err(_)) | None => "does something that panicked",
+        }
+    }
+}
+
+/// The signals that end the program.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    fn new() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(Failure::environment);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next of them, and names it.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+impl Program {
+    /// Puts in force what a look at the rules files found.
+    fn rules_reloaded(&self, loaded: &Loaded) {
+        if let Some(rules) = &loaded.rules {
+            self.decider.replace(Arc::clone(rules));
+        }
+        let is_good = loaded.mistakes.is_empty();
+        self.metrics
+            .rules_reloaded(if is_good { Reload::Success } else { Reload::Failure });
+        self.rules_in_force(loaded);
+    }
+
+    /// Tells what there is to tell about the rules in force and those that are not.
+    fn rules_in_force(&self, loaded: &Loaded) {
+        let in_force = self.decider.rules().rules().len();
+        let refused: Vec<_> = loaded
+            .files
+            .iter()
+            .filter(|file| file.status != FileStatus::InForce)
+            .collect();
+        self.metrics.set_rules(in_force, refused.len());
+        self.readiness
+            .set_notes(refused.iter().map(|file| refusal(file)).collect());
+        for finding in loaded.warnings.iter().chain(&loaded.mistakes) {
+            log_finding(finding);
+        }
+        for file in &loaded.removed {
+            info!(file, "a rules file is gone, and its rules are no longer in force");
+        }
+        for file in refused {
+            error!(file = file.file, rules = file.rules, "{}", refusal(file));
+        }
+        info!(rules = in_force, "rules in force");
+    }
+
+    fn certificate_in_use(&self, not_after: SystemTime) {
+        self.readiness.certificate_loaded(not_after);
+        self.metrics.set_certificate_not_after(not_after);
+    }
+
+    fn certificate_looked_at(&self, look: Look) {
+        match look {
+            Look::Unchanged | Look::Refused { repeated: true, .. } => {}
+            Look::Replaced(facts) => {
+                self.certificate_in_use(facts.not_after);
+                self.metrics.certificate_reloaded(Reload::Success);
+                info!(
+                    not_after = rfc3339(facts.not_after),
+                    "another certificate is served from now on"
+                );
+            }
+            Look::Refused { reason, .. } => {
+                self.metrics.certificate_reloaded(Reload::Failure);
+                let hint = reason.hint();
+                error!(
+                    hint,
+                    "the certificate files are refused, what was served before is served on: {}",
+                    chain(&reason)
+                );
+            }
+        }
+    }
+}
+
+/// What an operator should know about a file whose present content is not in force.
+fn refusal(file: &FileReport) -> String {
+    match file.status {
+        FileStatus::LastGood => format!("`{}` is refused, its last good rules stay in force", file.file),
+        _ => format!("`{}` is refused, and has never been good", file.file),
+    }
+}
+
+fn log_finding(finding: &Diagnostic) {
+    let Diagnostic {
+        severity,
+        message,
+        file,
+        position,
+        field,
+        value,
+        accepted,
+        hint,
+    } = finding;
+    let at = position.map(|position| position.to_string());
+    match severity {
+        Severity::Error => error!(file, at, field, value, accepted, hint, "{message}"),
+        Severity::Warning => warn!(file, at, field, value, accepted, hint, "{message}"),
+    }
+}

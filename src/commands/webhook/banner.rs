@@ -1,0 +1,149 @@
+//! What the program says when it begins to serve: where, with what, and how to try it.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use pullkey::admission::{API_VERSION, KIND};
+use pullkey::certs::rfc3339;
+use pullkey::explain::DEFAULT_NAMESPACE;
+use pullkey::image::ImageReference;
+use pullkey::rules::{Mode, Namespace, Rule, RuleSet};
+use pullkey::server::PATH;
+use serde_json::json;
+use tracing::info;
+
+use super::super::tell;
+use crate::cli::{OutputFormat, WebhookArgs};
+
+/// How many rules are listed: as many as fit a screen.
+const MOST_RULES: usize = 20;
+
+pub(super) struct Banner<'a> {
+    pub(super) args: &'a WebhookArgs,
+    pub(super) server: SocketAddr,
+    pub(super) health: Option<SocketAddr>,
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) not_after: SystemTime,
+}
+
+impl Banner<'_> {
+    /// Says it: as text for people, or as one event for programs.
+    pub(super) fn show(&self) {
+        let (url, not_after) = (format!("https://{}{PATH}", self.server), rfc3339(self.not_after));
+        let health = self.health.map(|health| format!("http://{health}"));
+        if self.args.log_format == OutputFormat::Json {
+            info!(
+                url,
+                health,
+                certificate_not_after = not_after,
+                rules = self.rules.rules().len(),
+                "serving"
+            );
+            return;
+        }
+        let mut text = format!("pullkey {} serves {url}\n", env!("CARGO_PKG_VERSION"));
+        if let Some(health) = health {
+            let _ = writeln!(text, "health and metrics on {health}/readyz and {health}/metrics");
+        }
+        let _ = writeln!(text, "certificate valid until {not_after}");
+        let paths: Vec<_> = self
+            .args
+            .rules
+            .paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        let _ = writeln!(
+            text,
+            "{} rules in force from {}",
+            self.rules.rules().len(),
+            paths.join(", ")
+        );
+        for rule in self.rules.rules().iter().take(MOST_RULES) {
+            let _ = writeln!(text, "  {}", line(rule));
+        }
+        if let Some(more) = self
+            .rules
+            .rules()
+            .len()
+            .checked_sub(MOST_RULES)
+            .filter(|more| *more > 0)
+        {
+            let _ = writeln!(text, "  and {more} more");
+        }
+        let _ = writeln!(text, "\ntry it from another terminal:\n\n{}\n", self.command());
+        tell(&text);
+    }
+
+    /// A call that a person can paste, for a Pod that gets a secret if the rules have one to give.
+    fn command(&self) -> String {
+        let (namespace, image) = example(&self.rules);
+        let review = json!({
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "request": {
+                "uid": "a-first-try",
+                "operation": "CREATE",
+                "resource": { "group": "", "version": "v1", "resource": "pods" },
+                "namespace": namespace,
+                "object": { "spec": { "containers": [{ "name": "app", "image": image }] } },
+            },
+        });
+        // What listens everywhere is reached here.
+        let address = match self.server {
+            address if address.ip().is_unspecified() => format!("localhost:{}", address.port()),
+            address => address.to_string(),
+        };
+        let trust = match self.args.tls_cert {
+            None => format!("--cacert {}", Path::new(super::DEVELOPMENT).join("ca.crt").display()),
+            Some(_) => "--insecure".to_owned(),
+        };
+        format!("curl --silent {trust} -H 'content-type: application/json' -d '{review}' https://{address}{PATH}")
+    }
+}
+
+/// A rule on one line: its name, what it covers, what it gives.
+fn line(rule: &Rule) -> String {
+    let mut covers: Vec<_> = rule
+        .patterns
+        .iter()
+        .map(|pattern| pattern.as_str().to_owned())
+        .collect();
+    covers.extend(rule.regex.as_ref().map(|regex| format!("imageRegex:{regex}")));
+    let mode = if rule.mode == Mode::Shadow { " (Shadow)" } else { "" };
+    format!(
+        "{}: {} gets {}{mode}",
+        rule.qualified_name(),
+        covers.join(", "),
+        rule.secret
+    )
+}
+
+/// A namespace and an image that get a secret; any others if none are found.
+fn example(rules: &RuleSet) -> (String, String) {
+    let enforced = rules
+        .rules()
+        .iter()
+        .filter(|rule| rule.mode == Mode::Enforce)
+        .take(MOST_RULES);
+    let mut examples = enforced.flat_map(|rule| {
+        let namespace = rule.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+        rule.patterns.iter().map(move |pattern| {
+            let image = format!("{}{}/app:v1", pattern.host(), pattern.path()).replace('*', "a");
+            (namespace.clone(), image)
+        })
+    });
+    let gets_a_secret = |(namespace, image): &(String, String)| {
+        let namespace = Namespace {
+            name: namespace,
+            labels: None,
+        };
+        ImageReference::parse(image).is_ok_and(|image| !rules.matches(&image, &namespace).is_empty())
+    };
+    examples
+        .find(gets_a_secret)
+        .unwrap_or_else(|| (DEFAULT_NAMESPACE.to_owned(), "nginx".to_owned()))
+}
