@@ -191,8 +191,10 @@ mod tests {
     #[test]
     fn the_idle_time_begins_with_the_end_of_the_last_request() {
         let activity = Activity::new();
-        drop(activity.begin(false));
-        activity.last.store(7_000_000_000, Ordering::Relaxed);
+        let request = activity.begin(false);
+        assert_eq!(activity.last.load(Ordering::Relaxed), 0);
+        drop(request);
+        assert!(activity.last.swap(7_000_000_000, Ordering::Relaxed) > 0);
         let now = activity.accepted + Duration::from_secs(20);
         let verdict = activity.verdict(now, Phase::Serving, &Settings::default());
         assert_eq!(

@@ -188,12 +188,12 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 }
 
 fn http_builder(settings: &Settings) -> auto::Builder<Streams> {
-    let head_limit = u32::try_from(settings.head_limit).unwrap_or(u32::MAX);
+    let head_limit = u32::try_from(settings.read_buffer).unwrap_or(u32::MAX);
     // What a connection may send before anybody has asked for it: hyper's default of 1 MiB would be 1 GiB in all.
     let window = u32::try_from(settings.body_free).unwrap_or(u32::MAX);
     let mut builder = auto::Builder::new(Streams::default());
     // hyper itself allows at most 100 header fields.
-    builder.http1().max_buf_size(settings.head_limit);
+    builder.http1().max_buf_size(settings.read_buffer);
     builder
         .http2()
         .max_header_list_size(head_limit)

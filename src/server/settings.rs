@@ -27,8 +27,9 @@ pub struct Settings {
     pub body_free: usize,
     /// How many bytes all bodies may hold together beyond their free part: eight of the largest.
     pub body_budget: usize,
-    /// The most bytes of a request head, and the read buffer of a connection. An API server's head is below 2 KiB.
-    pub head_limit: usize,
+    /// The most bytes of a request head, which is below 2 KiB from an API server, and of a connection's read buffer: a
+    /// body that fits into it whole is not copied.
+    pub read_buffer: usize,
     /// How many connections may be open; one more waits in the kernel's queue. At about 40 KiB each, 40 MiB. An API
     /// server keeps at most 25 idle.
     pub max_connections: usize,
@@ -58,7 +59,7 @@ impl Default for Settings {
             body_limit: 8 * 1024 * 1024,
             body_free: 64 * 1024,
             body_budget: 64 * 1024 * 1024,
-            head_limit: 32 * 1024,
+            read_buffer: 64 * 1024,
             max_connections: 1024,
             max_in_flight: 256,
             max_streams: 32,
@@ -85,7 +86,7 @@ mod tests {
         assert_eq!(settings.body_limit, 8_388_608);
         assert_eq!(settings.body_free, 65_536);
         assert_eq!(settings.body_budget, 8 * settings.body_limit);
-        assert_eq!(settings.head_limit, 32_768);
+        assert_eq!(settings.read_buffer, 65_536);
         assert_eq!(settings.max_connections, 1024);
         assert_eq!(settings.max_in_flight, 256);
         assert_eq!(settings.max_streams, 32);

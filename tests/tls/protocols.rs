@@ -83,7 +83,7 @@ async fn garbage_costs_its_sender_the_connection_and_nobody_else() {
     }
     let mut client = server.connect().await;
     client
-        .send(&format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(40_000)))
+        .send(&format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(70_000)))
         .await;
     assert_eq!(client.response().await.unwrap().status, 431, "a head beyond its limit");
 
