@@ -133,7 +133,8 @@ impl Room {
 }
 
 impl Held<'_> {
-    /// Waits until the budget covers a body of that length.
+    /// Waits until the budget covers a body of that length. Bodies that hold a part each and wait for the rest of each
+    /// other end with their deadlines; it takes more than eight of the largest at once.
     async fn grow(&mut self, length: usize) {
         let needed = length.saturating_sub(self.room.free).div_ceil(UNIT);
         let held = self.permit.as_ref().map_or(0, SemaphorePermit::num_permits);
