@@ -2,7 +2,7 @@
 
 use pullkey::admission::{Malformed, read};
 
-use crate::both;
+use crate::oracle::both;
 use crate::table::{A, check, ignored, image, object, spec, summary};
 
 #[test]
@@ -124,13 +124,13 @@ fn strings_are_checked_wherever_they_stand() {
 
 #[test]
 fn values_are_checked_wherever_they_stand() {
-    let bad = r##"
+    let bad = r#"
         01 -01 00 1. .5 -.5 - --1 +1 1e 1e+ 1E- 1.e5 1e1.5 1_000 0x1 1f NaN Infinity -Infinity ١ 1; @
         True tru truee nul NULL undefined n nulll
         [1,] [,1] [,] [1,,2] [1} [[] [[]]] [} {"a":1] {"a":1,} {,} {"a"} {"a":} {:1} {1:1} {null:1} {a:1}
         {"a":1,,"b":2} {"a"::1} {"a":1:2} {"a",1} ["a":1] {{}} {[]} {[]:1} {"a":1 {"a":[1} {] , :
         //a /*a*/1 #a \u0031 \n1
-    "##;
+    "#;
     let bad_with_space = [
         "",
         "1 2",

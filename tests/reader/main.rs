@@ -9,26 +9,8 @@ mod oracle;
 mod table;
 
 use generate::Random;
-use pullkey::admission::{Malformed, Object, Review, read};
-
-/// What both readers say of a body, without the offset of a syntax error: theirs differ by a byte or two.
-fn both(body: &[u8]) -> Result<Review<'_>, Malformed> {
-    let without_offset = |malformed| match malformed {
-        Malformed::NotJson { .. } => Malformed::NotJson { offset: 0 },
-        other => other,
-    };
-    let (ours, oracles) = (
-        read(body).map_err(without_offset),
-        oracle::read(body).map_err(without_offset),
-    );
-    assert_eq!(
-        ours,
-        oracles,
-        "the readers differ on {:?}",
-        String::from_utf8_lossy(body)
-    );
-    ours
-}
+use oracle::both;
+use pullkey::admission::{Object, Review};
 
 /// Reads `count` random reviews by both readers, and returns how many there were of each kind of answer: reviews of
 /// Pods, reviews without a Pod that could be read, and bodies refused.

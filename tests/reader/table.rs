@@ -2,7 +2,7 @@
 
 use pullkey::admission::{Malformed, Object, Review};
 
-use crate::both;
+use crate::oracle::both;
 
 /// A review around members of a request.
 pub(crate) fn request(members: &str) -> String {
