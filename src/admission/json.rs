@@ -198,7 +198,7 @@ fn next(text: &[u8], at: &mut usize) -> u8 {
 
 // Each of these takes where something begins, and returns where it ends; `None` if it is no such thing.
 
-/// White space, if there is any.
+/// White space, if there is any: the API server sends none.
 #[cold]
 fn space(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\n' | b'\r') = text.get(at) {
@@ -249,7 +249,8 @@ fn plain(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The rest of an escape, given what follows its backslash, or of two that are a surrogate pair.
+/// The rest of an escape, given what follows its backslash, or of two that are a surrogate pair. Out of line, so that
+/// the loop around it stays small enough to be in line.
 #[inline(never)]
 fn escape(text: &[u8], at: usize) -> Option<usize> {
     match text.get(at)? {
@@ -294,4 +295,23 @@ fn number(text: &[u8], mut at: usize) -> Option<usize> {
 fn digits(text: &[u8], at: usize) -> Option<usize> {
     let count = text.get(at..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
     (count > 0).then_some(at + count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Broken, Json, Read};
+
+    fn enter(json: &mut Json<'_>) -> Read<()> {
+        json.elements(|json, _| if json.peek() == b'[' { enter(json) } else { json.skip() })
+    }
+
+    #[test]
+    fn levels_that_the_caller_enters_count_too() {
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        for (levels, expected) in [(128, Ok(())), (129, Err(Broken::Depth))] {
+            assert_eq!(enter(&mut Json::new(&nested(levels))), expected, "{levels}");
+        }
+        let skipped = |levels: usize| Json::new(&format!("[{}]", nested(levels))).elements(|json, _| json.skip());
+        assert_eq!((skipped(127), skipped(128)), (Ok(()), Err(Broken::Depth)));
+    }
 }
