@@ -20,6 +20,8 @@ const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 const DOCKER_HUB_ENDPOINT: &str = "registry-1.docker.io";
 /// Web sites: no image is pulled from there.
 const DOCKER_HUB_SITES: [&str; 2] = ["hub.docker.com", "registry.hub.docker.com"];
+/// How many mistakes of one text are repaired for a hint: as many as there are kinds of them.
+const MOST_REPAIRS: usize = 12;
 
 /// A pattern over normalised names, some of which it covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,9 +90,16 @@ impl ImagePattern {
     /// # Ok::<(), pullkey::rules::pattern::InvalidPattern>(())
     /// ```
     pub fn parse(text: &str) -> Result<ParsedPattern, InvalidPattern> {
-        let pattern = read(text)?;
-        let warning = pattern.surprise();
-        Ok(ParsedPattern { pattern, warning })
+        match read(text) {
+            Ok(pattern) => {
+                let warning = pattern.surprise();
+                Ok(ParsedPattern { pattern, warning })
+            }
+            Err(Mistake { message, remedy }) => Err(InvalidPattern {
+                message,
+                hint: remedy.hint(),
+            }),
+        }
     }
 
     /// The pattern as written.
@@ -176,21 +185,54 @@ impl fmt::Display for ImagePattern {
     }
 }
 
-impl InvalidPattern {
-    /// A mistake after whose repair the text is `repaired`, which may hold the next one.
-    fn new(message: impl Into<String>, repaired: &str) -> Self {
+/// The first thing that is wrong with a pattern.
+struct Mistake {
+    message: String,
+    remedy: Remedy,
+}
+
+/// What to do about a mistake.
+enum Remedy {
+    /// The text without it, which may hold the next one.
+    Write(String),
+    Advice(&'static str),
+    /// Only the author knows.
+    None,
+}
+
+impl Mistake {
+    /// A mistake after whose repair the text is `repaired`.
+    fn new(message: impl Into<String>, repaired: impl Into<String>) -> Self {
         Self {
             message: message.into(),
-            hint: read(repaired).map_or_else(|next| next.hint, |_| Some(format!("write `{repaired}`"))),
+            remedy: Remedy::Write(repaired.into()),
         }
     }
 
     /// A mistake that nobody but the author can repair.
-    fn without_hint(message: impl Into<String>) -> Self {
+    fn without_remedy(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
-            hint: None,
+            remedy: Remedy::None,
         }
+    }
+}
+
+impl Remedy {
+    /// Repairs on until nothing is wrong any more, and gives up where that takes long: only patterns that pass are
+    /// suggested.
+    fn hint(mut self) -> Option<String> {
+        for _ in 0..MOST_REPAIRS {
+            match self {
+                Self::Write(repaired) => match read(&repaired) {
+                    Ok(_) => return Some(format!("write `{repaired}`")),
+                    Err(next) => self = next.remedy,
+                },
+                Self::Advice(advice) => return Some(advice.to_owned()),
+                Self::None => return None,
+            }
+        }
+        None
     }
 }
 
@@ -218,9 +260,8 @@ fn covers_host(pattern: &str, host: &str) -> bool {
         && labels.next().is_none()
 }
 
-/// Reads a pattern or finds its first mistake. Every repair removes for good what is a mistake, so the repairs of
-/// repairs end.
-fn read(text: &str) -> Result<ImagePattern, InvalidPattern> {
+/// Reads a pattern or finds its first mistake.
+fn read(text: &str) -> Result<ImagePattern, Mistake> {
     check_spelling(text)?;
     match text {
         EVERYTHING => return Ok(ImagePattern::new(text, EVERYTHING, "")),
@@ -236,27 +277,24 @@ fn read(text: &str) -> Result<ImagePattern, InvalidPattern> {
     Ok(ImagePattern::new(text, canonical, path))
 }
 
-fn check_spelling(text: &str) -> Result<(), InvalidPattern> {
+fn check_spelling(text: &str) -> Result<(), Mistake> {
     let length = text.chars().count();
     if length == 0 {
-        return Err(InvalidPattern::without_hint("the pattern is empty"));
+        return Err(Mistake::without_remedy("the pattern is empty"));
     }
     if length > LONGEST_PATTERN {
         let message = format!("the pattern is {length} characters long, at most {LONGEST_PATTERN} are allowed");
-        return Err(InvalidPattern::without_hint(message));
+        return Err(Mistake::without_remedy(message));
     }
     let is_space = |character: char| character.is_whitespace() || character.is_control();
     if text.contains(is_space) {
-        return Err(InvalidPattern::new(
-            "a pattern has no white space",
-            &text.replace(is_space, ""),
-        ));
+        return Err(Mistake::new("a pattern has no white space", text.replace(is_space, "")));
     }
     Ok(())
 }
 
 /// What people copy along with a name: the scheme before it, a `/` around it, the tag or digest after it.
-fn check_rim(text: &str) -> Result<(), InvalidPattern> {
+fn check_rim(text: &str) -> Result<(), Mistake> {
     // The two paths are versions of the registry API that keyrings ignore.
     let bare = |text: &str| {
         let name = text.trim_matches('/');
@@ -267,14 +305,14 @@ fn check_rim(text: &str) -> Result<(), InvalidPattern> {
     };
     if let Some((_, rest)) = text.split_once("://") {
         let name = rest.rsplit_once('@').map_or(rest, |(_, name)| name); // what stands before may be a password
-        return Err(InvalidPattern::new("an image name has no scheme", &bare(name)));
+        return Err(Mistake::new("an image name has no scheme", bare(name)));
     }
     if text.starts_with('/') || text.ends_with('/') {
         let message = "a pattern neither begins nor ends with `/`: a path covers itself and all below it";
-        return Err(InvalidPattern::new(message, &bare(text)));
+        return Err(Mistake::new(message, bare(text)));
     }
     if let Some((name, _)) = text.split_once('@') {
-        return Err(InvalidPattern::new("a pattern has no digest: it covers names", name));
+        return Err(Mistake::new("a pattern has no digest: it covers names", name));
     }
     let last = text.rfind('/').map_or(0, |slash| slash + 1);
     let colon = text.rfind(':').filter(|colon| *colon >= last && !text.ends_with(']'));
@@ -284,39 +322,36 @@ fn check_rim(text: &str) -> Result<(), InvalidPattern> {
         .skip(1)
         .all(|byte| byte.is_ascii_digit() || byte == b'*');
     if last > 0 && !version.is_empty() || !is_port {
-        return Err(InvalidPattern::new("a pattern has no tag: it covers names", name));
+        return Err(Mistake::new("a pattern has no tag: it covers names", name));
     }
     Ok(())
 }
 
-fn check_path(host: &str, path: &str) -> Result<(), InvalidPattern> {
+fn check_path(host: &str, path: &str) -> Result<(), Mistake> {
     if path.contains("//") {
         let segments: String = path
             .split('/')
             .filter(|segment| !segment.is_empty())
             .flat_map(|s| ["/", s])
             .collect();
-        return Err(InvalidPattern::new(
-            "a path has no empty segment",
-            &format!("{host}{segments}"),
-        ));
+        return Err(Mistake::new("a path has no empty segment", format!("{host}{segments}")));
     }
     if path.contains('*') {
         let message = "a path has no `*`: it covers itself and all below it by whole segments";
         let above = path.trim_end_matches(['*', '/']);
         if path.get(above.len()..).is_some_and(|stars| stars.starts_with('/')) && !above.contains('*') {
-            return Err(InvalidPattern::new(message, &format!("{host}{above}")));
+            return Err(Mistake::new(message, format!("{host}{above}")));
         }
         let hint = "list the paths by name, or use `imageRegex` in a ClusterPullSecretRule";
-        return Err(InvalidPattern {
+        return Err(Mistake {
             message: message.to_owned(),
-            hint: Some(hint.to_owned()),
+            remedy: Remedy::Advice(hint),
         });
     }
     Ok(())
 }
 
-fn check_host(host: &str, path: &str) -> Result<(), InvalidPattern> {
+fn check_host(host: &str, path: &str) -> Result<(), Mistake> {
     let (name, port) = split_port(host);
     if DOCKER_HUB_SITES.contains(&host) {
         let path = path
@@ -326,18 +361,18 @@ fn check_host(host: &str, path: &str) -> Result<(), InvalidPattern> {
             .unwrap_or_default();
         let path = path.replacen("_/", "library/", 1);
         let message = format!("`{host}` is a web site: no image is pulled from there");
-        return Err(InvalidPattern::new(
+        return Err(Mistake::new(
             message,
             format!("{DOCKER_HUB}/{path}").trim_end_matches('/'),
         ));
     }
     if port.contains('*') {
-        return Err(InvalidPattern::without_hint(
+        return Err(Mistake::without_remedy(
             "a port has no `*`: it must be equal, and no port covers no port",
         ));
     }
     if name.contains('[') && name.contains('*') {
-        return Err(InvalidPattern::without_hint("an IPv6 host has no `*`"));
+        return Err(Mistake::without_remedy("an IPv6 host has no `*`"));
     }
     if name.contains("**") {
         let labels: Vec<String> = name
@@ -345,55 +380,50 @@ fn check_host(host: &str, path: &str) -> Result<(), InvalidPattern> {
             .map(|between| between.trim_matches('*').to_owned())
             .collect();
         let message = "`**` is no pattern: a `*` stays within one host label";
-        return Err(InvalidPattern::new(
-            message,
-            &format!("{}{port}{path}", labels.join("*")),
-        ));
+        return Err(Mistake::new(message, format!("{}{port}{path}", labels.join("*"))));
+    }
+    if name.is_empty() {
+        return Err(Mistake::without_remedy("there is no host before the port"));
     }
     if name.split('.').any(str::is_empty) {
         let any = if name.starts_with('.') { "*." } else { "" };
         let labels: Vec<&str> = name.split('.').filter(|label| !label.is_empty()).collect();
         let message = "a host has no empty label, and a leading `.` does not cover subdomains";
-        return Err(InvalidPattern::new(
-            message,
-            &format!("{any}{}{port}{path}", labels.join(".")),
-        ));
+        return Err(Mistake::new(message, format!("{any}{}{port}{path}", labels.join("."))));
     }
     Ok(())
 }
 
 /// Refuses what no image has as the beginning of its name.
-fn check_name(host: &str, path: &str) -> Result<(), InvalidPattern> {
+fn check_name(host: &str, path: &str) -> Result<(), Mistake> {
     if is_beginning(host, path) {
         return Ok(());
     }
     if !is_beginning(host, "") {
         return Err(if ImageReference::parse(&format!("{host}/x")).is_ok() {
             let library = if path.is_empty() { "library/" } else { "" };
-            InvalidPattern::new(
+            Mistake::new(
                 format!(
                     "no image has the host `{host}`: without a `.`, a port or a capital it is part of a path on Docker Hub"
                 ),
-                &format!("{DOCKER_HUB}/{library}{host}{path}"),
+                format!("{DOCKER_HUB}/{library}{host}{path}"),
             )
         } else {
-            InvalidPattern::without_hint(format!(
+            Mistake::without_remedy(format!(
                 "no image has the host `{host}`: labels are letters, digits and inner `-`, a port is digits"
             ))
         });
     }
     let lower = path.to_lowercase();
     if lower != path {
-        return Err(InvalidPattern::new(
+        return Err(Mistake::new(
             "no image has a capital in its path",
-            &format!("{host}{lower}"),
+            format!("{host}{lower}"),
         ));
     }
     let reason =
         ImageReference::parse(&format!("{DOCKER_HUB}{path}")).map_or_else(|fault| fault.to_string(), |_| String::new());
-    Err(InvalidPattern::without_hint(format!(
-        "no image has this path: {reason}"
-    )))
+    Err(Mistake::without_remedy(format!("no image has this path: {reason}")))
 }
 
 /// Whether some image's name begins with this host and path. A name says so itself; `a` for a star keeps a host what it

@@ -244,3 +244,23 @@ fn the_most_specific_comes_first() {
     assert!(pattern("*.*.com").specificity() < stages[0]);
     assert!(stages.is_sorted_by(|a, b| a < b));
 }
+
+/// Each of these once looked for ever for what to write instead.
+#[test]
+fn a_repair_that_repairs_nothing_ends() {
+    for text in [":5000/a", ":5000", ":", "*:", ".:5000", "..", "@", "://", "/:/"] {
+        assert!(ImagePattern::parse(text).is_err(), "{text}");
+    }
+}
+
+proptest::proptest! {
+    /// Also where one mistake is on top of another; and a hint is only given for what then passes.
+    #[test]
+    fn no_text_is_too_odd(text in "[:/.*@\\[\\]aA0_ -]{0,24}|(https?://)?(hub\\.|index\\.)?docker\\.(com|io)[:/.*@a0]{0,8}") {
+        if let Err(mistake) = ImagePattern::parse(&text)
+            && let Some(instead) = mistake.hint.as_deref().and_then(|hint| hint.strip_prefix("write `"))
+        {
+            proptest::prop_assert!(ImagePattern::parse(instead.trim_end_matches('`')).is_ok(), "{} for {}", instead, text);
+        }
+    }
+}
