@@ -222,7 +222,7 @@ fn plan<'r>(pod: &Pod<'_>, namespace: &Namespace<'_>, rules: &'r RuleSet) -> Dec
     let outcome = if !enforced.is_empty() {
         Outcome::Inject(InjectionPlan {
             additions: enforced,
-            appends: !pod.pull_secrets.is_empty(),
+            appends: pod.has_pull_secrets,
         })
     } else if wanted.iter().any(|(_, rule)| rule.mode == Mode::Enforce) {
         Outcome::Skip(SkipReason::AlreadyNamed)

@@ -183,12 +183,13 @@ fn pod<'a>(json: &mut Json<'a>) -> Read<Fact<Object<'a>>> {
             return Ok(Object::Absent);
         }
         let Metadata { opted_out, mirror } = facts?;
-        let Spec { pull_secrets, images } = lists?.ok_or(fault("spec", "an object"))?;
+        let spec = lists?.ok_or(fault("spec", "an object"))?;
         Ok(Object::Pod(Pod {
             opted_out,
             mirror,
-            pull_secrets,
-            images,
+            has_pull_secrets: spec.has_pull_secrets,
+            pull_secrets: spec.pull_secrets,
+            images: spec.images,
         }))
     }))
 }
@@ -233,12 +234,13 @@ fn mirror_annotation(json: &mut Json<'_>) -> Read<Fact<bool>> {
 
 /// What counts of a Pod's spec.
 struct Spec<'a> {
+    has_pull_secrets: bool,
     pull_secrets: Vec<Cow<'a, str>>,
     images: Vec<Image<'a>>,
 }
 
 fn spec<'a>(json: &mut Json<'a>) -> Read<Fact<Option<Spec<'a>>>> {
-    let mut secrets = Ok(Vec::new());
+    let mut secrets = Ok((false, Vec::new()));
     let [mut init, mut main, mut ephemeral, mut mounted] = [const { Ok(Vec::new()) }; 4];
     let shape = object(json, "spec", |json, key| {
         match key {
@@ -252,16 +254,21 @@ fn spec<'a>(json: &mut Json<'a>) -> Read<Fact<Option<Spec<'a>>>> {
         Ok(())
     })?;
     Ok(shape.and_then(|there| {
-        let (pull_secrets, mut images) = (secrets?, init?);
+        let ((has_pull_secrets, pull_secrets), mut images) = (secrets?, init?);
         images.append(&mut main?);
         images.append(&mut ephemeral?);
         images.append(&mut mounted?);
-        Ok(there.then_some(Spec { pull_secrets, images }))
+        Ok(there.then_some(Spec {
+            has_pull_secrets,
+            pull_secrets,
+            images,
+        }))
     }))
 }
 
-fn pull_secrets<'a>(json: &mut Json<'a>) -> Read<Fact<Vec<Cow<'a, str>>>> {
-    let mut names = Vec::new();
+/// Whether there is an entry, and the names of those that have one.
+fn pull_secrets<'a>(json: &mut Json<'a>) -> Read<Fact<(bool, Vec<Cow<'a, str>>)>> {
+    let (mut has_entry, mut names) = (false, Vec::new());
     let shape = list(
         json,
         "spec.imagePullSecrets",
@@ -270,9 +277,14 @@ fn pull_secrets<'a>(json: &mut Json<'a>) -> Read<Fact<Vec<Cow<'a, str>>>> {
                 text(json, "spec.imagePullSecrets[].name")
             })
         },
-        |_, name| names.push(name),
+        |_, name| {
+            has_entry = true;
+            if !name.is_empty() {
+                names.push(name);
+            }
+        },
     )?;
-    Ok(shape.map(|()| names))
+    Ok(shape.map(|()| (has_entry, names)))
 }
 
 fn containers<'a>(

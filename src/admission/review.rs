@@ -77,8 +77,9 @@ pub struct Pod<'a> {
     pub opted_out: bool,
     /// The annotation `kubernetes.io/config.mirror` is there, with whatever value.
     pub mirror: bool,
-    /// The names of `spec.imagePullSecrets` in order, empty for an entry without a name. The list is empty where the
-    /// field is absent, null or an empty list.
+    /// Whether `spec.imagePullSecrets` has an entry, be it one without a name.
+    pub has_pull_secrets: bool,
+    /// The names in `spec.imagePullSecrets`, in order. Entries without one are not kept: a body has room for millions.
     pub pull_secrets: Vec<Cow<'a, str>>,
     /// Every image that is there and not empty, in the order of [`Origin`]'s variants.
     pub images: Vec<Image<'a>>,

@@ -196,7 +196,7 @@ fn null_is_the_same_as_absent() {
         (
             "items",
             spec(r#""imagePullSecrets":[null,{"name":null},{}],"containers":[null]"#),
-            "secret= secret= secret=",
+            "secrets",
         ),
         (
             "images",
@@ -216,7 +216,7 @@ fn facts_of_a_pod_are_found_in_order() {
             "every list",
             spec(all),
             "/spec/initContainers/0/image=i /spec/containers/0/image=a /spec/containers/2/image=c \
-             /spec/ephemeralContainers/0/image=e /spec/volumes/1/image/reference=v secret=s secret=s",
+             /spec/ephemeralContainers/0/image=e /spec/volumes/1/image/reference=v secrets secret=s secret=s",
         ),
         (
             "opted out",

@@ -247,11 +247,12 @@ fn object(request: &Map) -> Result<Object<'static>, Fault> {
     }
     let spec = object.object("spec", "spec")?.ok_or(fault("spec", "an object"))?;
     for item in spec.list("imagePullSecrets", "spec.imagePullSecrets")? {
-        pod.pull_secrets
-            .push(match as_object(item, "spec.imagePullSecrets[]")? {
-                None => "".into(),
-                Some(entry) => entry.text("name", "spec.imagePullSecrets[].name")?,
-            });
+        let name = match as_object(item, "spec.imagePullSecrets[]")? {
+            None => "".into(),
+            Some(entry) => entry.text("name", "spec.imagePullSecrets[].name")?,
+        };
+        pod.has_pull_secrets = true;
+        pod.pull_secrets.extend((!name.is_empty()).then_some(name));
     }
     for (key, [list, item, image], origin) in [
         (

@@ -46,6 +46,7 @@ pub(crate) fn summary(answer: &Result<Review<'_>, Malformed>) -> String {
                 .iter()
                 .map(|image| format!("{}={}", image.origin.pointer(), image.reference))
                 .collect();
+            words.extend(pod.has_pull_secrets.then(|| "secrets".to_owned()));
             words.extend(pod.pull_secrets.iter().map(|name| format!("secret={name}")));
             words.extend(pod.opted_out.then(|| "opted-out".to_owned()));
             words.extend(pod.mirror.then(|| "mirror".to_owned()));
