@@ -17,6 +17,7 @@
 //! | does it name all the secrets already? | [`SkipReason::AlreadyNamed`] |
 //! | otherwise | [`Outcome::Inject`] |
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::review::{Fault, Object, Origin, Pod, Review};
@@ -203,17 +204,20 @@ fn injectable<'p, 'a>(review: &'p Review<'a>, namespace: &Namespace<'_>) -> Resu
 
 fn plan<'r>(pod: &Pod<'_>, namespace: &Namespace<'_>, rules: &'r RuleSet) -> Decision<'r> {
     let mut invalid_images = Vec::new();
-    let mut wanted: Vec<(MatchOrder, &'r Rule)> = Vec::new();
+    // Each rule by its best match, so that a Pod of very many images takes no more memory than there are rules.
+    let mut matching: BTreeMap<*const Rule, (MatchOrder, &'r Rule)> = BTreeMap::new();
     for image in &pod.images {
         match ImageReference::parse(&image.reference) {
             Ok(reference) => {
-                let matches = rules.matches(&reference, namespace);
-                wanted.extend(matches.into_iter().map(|found| (found.order, found.rule)));
+                for found in rules.matches(&reference, namespace) {
+                    let best = matching.entry(found.rule).or_insert((found.order, found.rule));
+                    best.0 = best.0.min(found.order);
+                }
             }
             Err(reason) => invalid_images.push((image.origin, reason)),
         }
     }
-    // A rule that matches several images counts by its best match, which sorting puts first.
+    let mut wanted: Vec<_> = matching.into_values().collect();
     wanted.sort_unstable_by_key(|(order, _)| *order);
 
     let mut named: Vec<&str> = pod.pull_secrets.iter().map(AsRef::as_ref).collect();
