@@ -143,10 +143,10 @@ pub(crate) struct CertsArgs {
     #[arg(long, value_name = "DIR", env = "PULLKEY_OUT")]
     pub(crate) out: PathBuf,
     /// DNS name of the server, such as `pullkey.pullkey.svc`; repeatable
-    #[arg(long, value_name = "NAME", env = "PULLKEY_DNS")]
+    #[arg(long, value_name = "NAME", env = "PULLKEY_DNS", num_args = 1..)]
     pub(crate) dns: Vec<DnsName>,
     /// IP address of the server; repeatable; in the variable, IPv6 in brackets
-    #[arg(long, value_name = "ADDR", env = "PULLKEY_IP", value_parser = address)]
+    #[arg(long, value_name = "ADDR", env = "PULLKEY_IP", num_args = 1.., value_parser = address)]
     pub(crate) ip: Vec<IpAddr>,
     /// Days until the serving certificate expires
     #[arg(long, value_name = "NUMBER", env = "PULLKEY_DAYS", default_value = "365")]
