@@ -16,7 +16,8 @@ pub(super) fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_part)
 }
 
-fn is_part(text: &str) -> bool {
+/// Whether the text is a part of a name between dots, whatever its length.
+pub(super) fn is_part(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('-')
         && !text.ends_with('-')

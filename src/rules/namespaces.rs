@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::names;
 use super::selector::{LabelSelector, SelectorTerms};
 use crate::glob;
 
@@ -232,12 +233,11 @@ fn is_protected(name: &str) -> bool {
 fn check_name(name: &str) -> Result<(), &'static str> {
     let literal = name.replace('*', "");
     let possible = name.replace('*', "a");
-    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.is_empty() {
         Err("the name is empty")
     } else if literal.len() > LONGEST_NAMESPACE {
         Err("no namespace has so long a name")
-    } else if possible.starts_with('-') || possible.ends_with('-') || !possible.bytes().all(is_allowed) {
+    } else if !names::is_part(&possible) {
         Err("no namespace has such a name")
     } else {
         Ok(())

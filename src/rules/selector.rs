@@ -7,12 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use super::names;
 use super::namespaces::{Problem, Step};
 
 /// The longest name of a label key and the longest label value.
 const LONGEST_NAME: usize = 63;
-/// The longest prefix of a label key: a DNS name.
-const LONGEST_PREFIX: usize = 253;
 const ACCEPTED_KEY: &str = "`[prefix/]name`: a DNS name, then letters, digits and inner `-`, `_`, `.`, at most 63";
 const ACCEPTED_VALUE: &str = "letters, digits and inner `-`, `_`, `.`, at most 63, or nothing";
 const ACCEPTED_OPERATOR: &str = "`In`, `NotIn`, `Exists` or `DoesNotExist`";
@@ -168,7 +167,7 @@ fn check_key(key: &str) -> Option<&'static str> {
     let (prefix, name) = key
         .split_once('/')
         .map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    if !prefix.is_none_or(is_dns_name) {
+    if !prefix.is_none_or(names::is_subdomain) {
         Some("the prefix of the label key is no DNS name")
     } else if name.is_empty() || !is_name(name) {
         Some("this is no label key")
@@ -188,17 +187,4 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(is_inner)
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.ends_with(|last: char| last.is_ascii_alphanumeric())
-}
-
-/// A DNS name in lower case (RFC 1123).
-fn is_dns_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-    };
-    text.len() <= LONGEST_PREFIX && text.split('.').all(is_label)
 }
