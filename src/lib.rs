@@ -28,6 +28,7 @@ pub mod logging;
 pub mod metrics;
 #[cfg(feature = "server")]
 pub mod poll;
+pub mod printable;
 #[cfg(feature = "server")]
 pub mod readiness;
 pub mod rules;

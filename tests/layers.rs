@@ -10,17 +10,26 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Modules that decide, each with the modules of ours that it may use.
-const PURE: [(&str, &[&str]); 8] = [
+const PURE: [(&str, &[&str]); 9] = [
     ("duration", &[]),
     ("glob", &[]),
     ("image", &[]),
+    ("printable", &[]),
     ("yaml", &[]),
     ("credentials", &["glob", "image", "yaml"]),
-    ("rules", &["credentials", "glob", "image", "yaml"]),
-    ("admission", &["image", "rules"]),
+    ("rules", &["credentials", "glob", "image", "printable", "yaml"]),
+    ("admission", &["image", "printable", "rules"]),
     (
         "explain",
-        &["admission", "credentials", "glob", "image", "rules", "yaml"],
+        &[
+            "admission",
+            "credentials",
+            "glob",
+            "image",
+            "printable",
+            "rules",
+            "yaml",
+        ],
     ),
 ];
 

@@ -8,6 +8,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::printable::shortened;
+
 /// How many arrays and objects may stand inside one another, the review itself included.
 pub const DEEPEST: usize = 128;
 /// The one `kind` that is read.
@@ -151,13 +153,13 @@ impl Malformed {
     /// The fault of a body whose `kind` is not [`KIND`].
     #[must_use]
     pub fn kind(found: Option<&str>) -> Self {
-        Self::Kind(found.map(shown))
+        Self::Kind(found.map(shorten))
     }
 
     /// The fault of a body whose `apiVersion` is not [`API_VERSION`].
     #[must_use]
     pub fn api_version(found: Option<&str>) -> Self {
-        Self::ApiVersion(found.map(shown))
+        Self::ApiVersion(found.map(shorten))
     }
 }
 
@@ -190,15 +192,6 @@ impl fmt::Display for Other<'_> {
 }
 
 /// A caller's value, fit for one line of text.
-fn shown(value: &str) -> String {
-    let mut characters = value.chars();
-    let mut shown: String = characters
-        .by_ref()
-        .take(LONGEST_SHOWN)
-        .flat_map(char::escape_debug)
-        .collect();
-    if characters.next().is_some() {
-        shown.push('…');
-    }
-    shown
+fn shorten(value: &str) -> String {
+    shortened(value, LONGEST_SHOWN).into_owned()
 }

@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::printable::{printable, shortened};
 use crate::yaml::{Node, Position, Value};
 
 /// The longest value or name that is shown in full, in characters: a DNS subdomain, a path and every pattern that a
@@ -57,8 +58,8 @@ impl Diagnostic {
     pub fn new(severity: Severity, file: &str, message: impl fmt::Display) -> Self {
         Self {
             severity,
-            message: printable(&message.to_string()),
-            file: printable(file),
+            message: printable(&message.to_string()).into_owned(),
+            file: printable(file).into_owned(),
             position: None,
             field: String::new(),
             value: None,
@@ -71,7 +72,7 @@ impl Diagnostic {
     #[must_use]
     pub fn at(mut self, position: Position, field: &impl fmt::Display) -> Self {
         self.position = Some(position);
-        self.field = printable(&field.to_string());
+        self.field = printable(&field.to_string()).into_owned();
         self
     }
 
@@ -97,7 +98,7 @@ impl Diagnostic {
     /// Says what to do about it.
     #[must_use]
     pub fn hinting(mut self, hint: impl fmt::Display) -> Self {
-        self.hint = Some(printable(&hint.to_string()));
+        self.hint = Some(printable(&hint.to_string()).into_owned());
         self
     }
 }
@@ -135,24 +136,7 @@ impl fmt::Display for Severity {
 
 /// The text on one line, cut where it is longer than anyone wants to read.
 pub(super) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_SHOWN) {
-        Some((end, _)) => printable(text.get(..end).unwrap_or_default()) + "…",
-        None => printable(text),
-    }
-}
-
-/// The text with everything escaped that is no visible character or space.
-fn printable(text: &str) -> String {
-    let is_plain = |character: char| matches!(character, '"' | '\'' | '\\') || character.escape_debug().len() == 1;
-    text.chars()
-        .fold(String::with_capacity(text.len()), |mut shown, character| {
-            if is_plain(character) {
-                shown.push(character);
-            } else {
-                shown.extend(character.escape_debug());
-            }
-            shown
-        })
+    shortened(text, LONGEST_SHOWN).into_owned()
 }
 
 #[cfg(test)]
