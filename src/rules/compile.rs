@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::document::{Field, either, nearest};
-use super::namespaces::PROTECTED;
+use super::namespaces::{ACCEPTED_NAMESPACE, PROTECTED};
 use super::spec::{self, Spec};
 use super::{Kind, Rule, SourceRef};
 use crate::credentials::Key;
@@ -209,7 +209,8 @@ impl Compiler<'_> {
         if (PROTECTED.contains(&namespace.as_str()) || namespace == self.context.own_namespace)
             && let Some(field) = metadata.get("namespace")
         {
-            findings.push(field.error("images in this namespace are not the business of a rule"));
+            let mistake = field.error("images in this namespace are not the business of a rule");
+            findings.push(mistake.accepting(ACCEPTED_NAMESPACE));
         }
         Some((Some(namespace), name?, position))
     }

@@ -15,6 +15,9 @@ use crate::glob;
 pub const PROTECTED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 /// The longest name of a namespace: a DNS label (RFC 1123).
 pub const LONGEST_NAMESPACE: usize = 63;
+/// Where a rule may put a secret.
+pub(super) const ACCEPTED_NAMESPACE: &str =
+    "any namespace but kube-system, kube-public, kube-node-lease and Pullkey's own";
 const ACCEPTED_NAME: &str = "lower-case letters, digits and inner `-`, at most 63; `*` for any run";
 
 /// What is known about the namespace of a request.
@@ -101,19 +104,17 @@ impl NamespaceSelection {
             });
         }
         for (index, name) in terms.include.iter().flatten().enumerate() {
-            let message = if PROTECTED.contains(&name.as_str()) || name == own_namespace {
-                Some("images in this namespace are not the business of a rule")
-            } else {
-                check_name(name).err()
-            };
-            problems.extend(message.map(|message| Problem::at("include", index, name, message)));
+            if PROTECTED.contains(&name.as_str()) || name == own_namespace {
+                let message = "images in this namespace are not the business of a rule";
+                problems.push(Problem::at("include", index, name, message, ACCEPTED_NAMESPACE));
+            } else if let Err(message) = check_name(name) {
+                problems.push(Problem::at("include", index, name, message, ACCEPTED_NAME));
+            }
         }
         for (index, name) in terms.exclude.iter().enumerate() {
-            problems.extend(
-                check_name(name)
-                    .err()
-                    .map(|message| Problem::at("exclude", index, name, message)),
-            );
+            if let Err(message) = check_name(name) {
+                problems.push(Problem::at("exclude", index, name, message, ACCEPTED_NAME));
+            }
         }
         let selector = terms
             .selector
@@ -199,12 +200,12 @@ impl FromIterator<String> for Names {
 }
 
 impl Problem {
-    fn at(list: &'static str, index: usize, value: &str, message: &str) -> Self {
+    fn at(list: &'static str, index: usize, value: &str, message: &str, accepted: &'static str) -> Self {
         Self {
             path: vec![Step::Field(list), Step::Index(index)],
             value: Some(value.to_owned()),
             message: message.to_owned(),
-            accepted: Some(ACCEPTED_NAME),
+            accepted: Some(accepted),
         }
     }
 

@@ -202,10 +202,10 @@ fn every_mistake_of_a_document_is_named() {
             "3:35 metadata.namespace: no namespace can have such a name | value a.b | accepted lower-case letters, digits and inner `-`, at most 63".to_owned(),
         ]),
         ("namespaced rule in a protected one", namespaced_rule("  images: [a.example]\n  secret: {name: s}\n").replace("team-a", "kube-system"), vec![
-            "3:35 metadata.namespace: images in this namespace are not the business of a rule | value kube-system".to_owned(),
+            "3:35 metadata.namespace: images in this namespace are not the business of a rule | value kube-system | accepted ".to_owned() + super::ACCEPTED_NAMESPACE,
         ]),
         ("namespaced rule in Pullkey's", namespaced_rule("  images: [a.example]\n  secret: {name: s}\n").replace("team-a", "pullkey"), vec![
-            "3:35 metadata.namespace: images in this namespace are not the business of a rule | value pullkey".to_owned(),
+            "3:35 metadata.namespace: images in this namespace are not the business of a rule | value pullkey | accepted ".to_owned() + super::ACCEPTED_NAMESPACE,
         ]),
         ("no spec", whole.split("spec").next().unwrap().to_owned(), vec![
             "1:1 spec: `spec` is missing | accepted a mapping that says what the rule is".to_owned(),
@@ -282,6 +282,7 @@ fn every_mistake_about_images_is_named() {
 fn every_mistake_about_namespaces_and_secrets_is_named() {
     let name = "lower-case letters, digits and inner `-` and `.`, at most 253";
     let label = "lower-case letters, digits and inner `-`, at most 63";
+    let elsewhere = super::ACCEPTED_NAMESPACE;
     let with = |from: &str, to: &str| cluster_rule(&GOOD_SPEC.replace(from, to));
     for (case, text, expected) in [
         ("no namespaces", with("  namespaces: {include: [team-*]}\n", ""), vec![
@@ -297,8 +298,8 @@ fn every_mistake_about_namespaces_and_secrets_is_named() {
             "6:25 spec.namespaces.include: this is a string and must be a list | value team-a".to_owned(),
         ]),
         ("protected, own, bad and mistyped namespaces", with("[team-*]", "[kube-public, pullkey, a_b, 1], exclude: [x, 'Y']"), vec![
-            format!("6:26 spec.namespaces.include[0]: MESSAGE | value kube-public | accepted {label}; `*` for any run"),
-            format!("6:39 spec.namespaces.include[1]: MESSAGE | value pullkey | accepted {label}; `*` for any run"),
+            format!("6:26 spec.namespaces.include[0]: images in this namespace are not the business of a rule | value kube-public | accepted {elsewhere}"),
+            format!("6:39 spec.namespaces.include[1]: images in this namespace are not the business of a rule | value pullkey | accepted {elsewhere}"),
             format!("6:48 spec.namespaces.include[2]: MESSAGE | value a_b | accepted {label}; `*` for any run"),
             "6:53 spec.namespaces.include[3]: this is a number and must be a string | value 1 | hint put it in quotes: \"1\"".to_owned(),
             format!("6:70 spec.namespaces.exclude[1]: MESSAGE | value Y | accepted {label}; `*` for any run"),
