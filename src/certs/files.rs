@@ -32,7 +32,7 @@ pub enum Development {
     Made,
     /// All four files were there, the certificate's time was over: the same authority signed another.
     Renewed,
-    /// All four files were there and good.
+    /// A certificate and its key were there and good; whose authority it is does not matter.
     Reused,
 }
 
@@ -47,14 +47,14 @@ pub enum FilesError {
         /// Which of [`NAMES`].
         there: Vec<&'static str>,
     },
-    /// Some of the four: neither a set to use nor an empty place.
-    #[error("`{}` holds {} but not {}, expected all four or none", directory.display(), list(there), list(missing))]
+    /// Some of the four, and not the pair to serve with: neither something to use nor an empty place.
+    #[error("`{}` holds {} but not {}, expected both `{CERTIFICATE}` and `{KEY}`, or nothing", directory.display(), list(there), list(missing))]
     Incomplete {
         /// Where.
         directory: PathBuf,
         /// Which of [`NAMES`] are there.
         there: Vec<&'static str>,
-        /// And which are not.
+        /// And which of the pair are not.
         missing: Vec<&'static str>,
     },
     /// A directory or file that cannot be made.
@@ -120,6 +120,12 @@ pub fn serving(directory: &Path) -> Files {
     }
 }
 
+/// The certificate of a directory's authority: what a client trusts.
+#[must_use]
+pub fn authority(directory: &Path) -> PathBuf {
+    directory.join(AUTHORITY_CERTIFICATE)
+}
+
 /// Writes the four files into `directory`, which is made if it is missing. Any of them that is there is an error
 /// unless `replace`.
 pub fn write(directory: &Path, authority: &Authority, serving: &Pair, replace: bool) -> Result<(), FilesError> {
@@ -147,15 +153,20 @@ pub fn write(directory: &Path, authority: &Authority, serving: &Pair, replace: b
 }
 
 /// Makes sure that `directory` holds a certificate for a server on this machine: makes one if none of the four files
-/// is there, and renews it from its authority if its time is over at `now`.
+/// is there, and renews it if its time is over at `now` and its authority is there, too. Any other pair that can serve
+/// is used as it is.
 pub fn development(directory: &Path, now: SystemTime) -> Result<Development, FilesError> {
-    let (there, missing) = inventory(directory);
+    let (there, mut missing) = inventory(directory);
     if there.is_empty() {
         let authority = Authority::new(now)?;
         let pair = authority.issue(&Names::this_machine(), LIFETIME, now)?;
         write(directory, &authority, &pair, false)?;
         return Ok(Development::Made);
     }
+    let has_authority = ![AUTHORITY_CERTIFICATE, AUTHORITY_KEY]
+        .iter()
+        .any(|name| missing.contains(name));
+    missing.retain(|name| [CERTIFICATE, KEY].contains(name));
     if !missing.is_empty() {
         return Err(FilesError::Incomplete {
             directory: directory.to_owned(),
@@ -167,11 +178,8 @@ pub fn development(directory: &Path, now: SystemTime) -> Result<Development, Fil
     let (certificate, key) = (read(&files.certificate)?, read(&files.key)?);
     match judge::judge(&certificate, &key, now) {
         Ok(_) => Ok(Development::Reused),
-        Err(Unusable::Expired { .. }) => {
-            let authority = (
-                read(&directory.join(AUTHORITY_CERTIFICATE))?,
-                read(&directory.join(AUTHORITY_KEY))?,
-            );
+        Err(Unusable::Expired { .. }) if has_authority => {
+            let authority = (read(&authority(directory))?, read(&directory.join(AUTHORITY_KEY))?);
             let pair =
                 renew((&certificate, &key), (&authority.0, &authority.1), now).map_err(|source| FilesError::Renew {
                     path: files.certificate,

@@ -101,6 +101,31 @@ fn development_makes_what_is_missing_and_keeps_what_is_there() {
 }
 
 #[test]
+fn development_uses_a_pair_whose_authority_is_not_there() {
+    let directory = tempfile::tempdir().unwrap();
+    put(directory.path(), &pair("a.example"));
+    let before = modes(directory.path());
+    assert_eq!(
+        development(directory.path(), SystemTime::now()).unwrap(),
+        Development::Reused
+    );
+    assert_eq!(modes(directory.path()), before);
+
+    let error = development(directory.path(), SystemTime::now() + 2 * DAY).unwrap_err();
+    let expired = |error: &FilesError| {
+        matches!(
+            error,
+            FilesError::Load(LoadError::Pair {
+                source: Unusable::Expired { .. },
+                ..
+            })
+        )
+    };
+    assert!(expired(&error) && error.hint().is_some(), "{error}");
+    assert_eq!(modes(directory.path()), before);
+}
+
+#[test]
 fn development_renews_an_expired_certificate_for_the_same_names_by_the_same_authority() {
     let directory = tempfile::tempdir().unwrap();
     let past = SystemTime::now() - LIFETIME - DAY;
@@ -122,12 +147,14 @@ fn development_renews_an_expired_certificate_for_the_same_names_by_the_same_auth
 #[test]
 fn development_refuses_what_it_cannot_use_and_leaves_it_there() {
     let directory = tempfile::tempdir().unwrap();
-    put(directory.path(), &pair("a.example"));
+    fs::write(directory.path().join("ca.key"), "precious").unwrap();
+    fs::write(directory.path().join("tls.crt"), pair("a.example").certificate).unwrap();
     let error = development(directory.path(), SystemTime::now()).unwrap_err();
     let path = directory.path().display();
-    let incomplete = "holds `tls.crt`, `tls.key` but not `ca.crt`, `ca.key`, expected all four or none";
+    let incomplete = "holds `ca.key`, `tls.crt` but not `tls.key`, expected both `tls.crt` and `tls.key`, or nothing";
     assert_eq!(error.to_string(), format!("`{path}` {incomplete}"));
     assert!(error.hint().is_some());
+    assert_eq!(modes(directory.path()).len(), 2);
 
     let (authority, _) = made(SystemTime::now());
     write(
