@@ -1,10 +1,12 @@
 //! `pullkey check`: every mistake of all rules files, by the code that the webhook reads them with.
 
+use std::collections::BTreeSet;
+
 use pullkey::rules::diagnostic::Diagnostic;
 use pullkey::rules::source::{Disk, Loaded, RuleFiles};
 use serde::Serialize;
 
-use super::{ExitStatus, Failure, print, print_json, tell};
+use super::{ExitStatus, Failure, counted, print, print_json, tell};
 use crate::cli::{CheckArgs, OutputFormat, RulesArgs};
 
 /// What programs get; a contract.
@@ -50,20 +52,24 @@ pub(super) fn tell_findings(loaded: &Loaded) {
     for finding in loaded.warnings.iter().chain(&loaded.mistakes) {
         tell(&format!("{finding}\n\n"));
     }
-    match loaded.mistakes.len() {
-        0 => {}
-        1 => tell("1 mistake\n"),
-        mistakes => tell(&format!("{mistakes} mistakes\n")),
+    let places: BTreeSet<_> = loaded.mistakes.iter().map(|mistake| &mistake.file).collect();
+    tell_count(loaded.mistakes.len(), places.len());
+}
+
+/// How many mistakes were told, if there were any, in how many files.
+pub(super) fn tell_count(mistakes: usize, files: usize) {
+    if mistakes > 0 {
+        tell(&format!(
+            "{} in {}\n",
+            counted(mistakes, "mistake"),
+            counted(files, "file")
+        ));
     }
 }
 
 fn summary(loaded: &Loaded) -> String {
-    let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    format!(
-        "{} in {}: no mistake",
-        plural(rules(loaded), "rule"),
-        plural(loaded.files.len(), "file")
-    )
+    let (rules, files) = (rules(loaded), loaded.files.len());
+    format!("{} in {}: no mistake", counted(rules, "rule"), counted(files, "file"))
 }
 
 fn rules(loaded: &Loaded) -> usize {

@@ -11,10 +11,11 @@ use std::path::Path;
 
 use pullkey::credentials::file::{self, Source};
 use pullkey::explain::{Credentials, Explainer, Report};
+use pullkey::printable::printable;
 use pullkey::rules::compile::Context;
 use pullkey::rules::source::{Disk, RuleFiles};
 
-use super::check::tell_findings;
+use super::check::{tell_count, tell_findings};
 use super::{ExitStatus, Failure, print, print_json, tell};
 use crate::cli::{ExplainArgs, NamespaceLabel, OutputFormat};
 
@@ -54,7 +55,7 @@ pub(super) fn run(args: ExplainArgs) -> Result<ExitStatus, Failure> {
     report
         .images
         .extend(args.images.iter().map(|image| explainer.image(image)));
-    let mut mistakes = 0;
+    let (mut mistakes, mut files) = (0, 0);
     for path in &args.file {
         let name = path.display().to_string();
         let text = String::from_utf8(read(path)?)
@@ -66,6 +67,7 @@ pub(super) fn run(args: ExplainArgs) -> Result<ExitStatus, Failure> {
             }
             Err(found) => {
                 mistakes += found.len();
+                files += 1;
                 for mistake in &found {
                     tell(&format!("{mistake}\n\n"));
                 }
@@ -73,6 +75,7 @@ pub(super) fn run(args: ExplainArgs) -> Result<ExitStatus, Failure> {
         }
     }
     if mistakes > 0 {
+        tell_count(mistakes, files);
         return Ok(ExitStatus::InputWrong);
     }
     match args.output.format {
@@ -138,5 +141,5 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn note(what: &impl Display) {
-    tell(&format!("note: {what}\n"));
+    tell(&format!("note: {}\n", printable(&what.to_string())));
 }

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use pullkey::certs::files::FilesError;
 use pullkey::certs::load::LoadError;
+use pullkey::printable::printable;
 use pullkey::rules::compile::Context;
 use pullkey::server::BindFailed;
 use serde::Serialize;
@@ -134,12 +135,12 @@ pub(crate) fn report(failure: &Failure) -> ExitStatus {
     failure.status
 }
 
-/// An error and what led to it, each once.
+/// An error and what led to it, each once, on one line of a terminal or a log.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let chain: Vec<String> = successors(Some(error), |&error| error.source())
         .map(ToString::to_string)
         .collect();
-    chain.join(": ")
+    printable(&chain.join(": ")).into_owned()
 }
 
 /// How rules are judged where no cluster is known.
@@ -149,6 +150,11 @@ fn context(own_namespace: &str) -> Context<'_> {
         labels: false,
         source_keys: None,
     }
+}
+
+/// "1 rule", "2 rules".
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Writes data to standard output. A reader that has seen enough is no failure.

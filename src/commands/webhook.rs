@@ -19,6 +19,7 @@ use pullkey::certs::watch::{Look, Watch};
 use pullkey::certs::{files, rfc3339};
 use pullkey::metrics::{Metrics, Reload};
 use pullkey::poll::poll;
+use pullkey::printable::printable;
 use pullkey::readiness::Readiness;
 use pullkey::rules::diagnostic::{Diagnostic, Severity};
 use pullkey::rules::source::{Disk, FileReport, FileStatus, Loaded, RuleFiles};
@@ -336,9 +337,10 @@ impl Program {
 
 /// What an operator should know about a file whose present content is not in force.
 fn refusal(file: &FileReport) -> String {
+    let name = printable(&file.file);
     match file.status {
-        FileStatus::LastGood => format!("`{}` is refused, its last good rules stay in force", file.file),
-        _ => format!("`{}` is refused, and has never been good", file.file),
+        FileStatus::LastGood => format!("`{name}` is refused, its last good rules stay in force"),
+        _ => format!("`{name}` is refused, and has never been good"),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::admission::{API_VERSION, KIND};
 use crate::rules::diagnostic::{Diagnostic, Severity};
-use crate::yaml::{self, Node};
+use crate::yaml::{self, Node, Position};
 
 /// One Pod of a manifest.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) struct ManifestPod {
     pub(super) name: Option<String>,
     /// An RFC 6901 pointer from the document to the Pod.
     pub(super) pointer: String,
+    /// Where the outer object begins.
+    pub(super) position: Position,
     /// An AdmissionReview of the Pod's creation.
     pub(super) review: Value,
 }
@@ -63,7 +65,7 @@ pub(super) fn read(file: &str, text: &str, namespace: Option<&str>) -> Manifest 
             for (document, node) in documents.iter().enumerate() {
                 reader.document(document, node);
             }
-            if manifest.pods.is_empty() && manifest.ignored.is_empty() && manifest.mistakes.is_empty() {
+            if documents.iter().all(|node| node.value == yaml::Value::Null) {
                 let message = "the file holds no Kubernetes object";
                 manifest.mistakes.push(Diagnostic::new(Severity::Error, file, message));
             }
@@ -84,24 +86,31 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn document(&mut self, document: usize, node: &Node) {
-        let object = node.to_json();
-        if object.is_null() {
+        if node.value == yaml::Value::Null {
             return;
         }
-        let is_list = text(&object, "/kind").is_some_and(|kind| kind.ends_with("List"));
-        match object.pointer("/items").and_then(Value::as_array).filter(|_| is_list) {
+        let field = |key| node.as_mapping().and_then(|object| object.get(key));
+        let is_list = field("kind")
+            .and_then(Node::as_str)
+            .is_some_and(|kind| kind.ends_with("List"));
+        match field("items").and_then(Node::as_sequence).filter(|_| is_list) {
             Some(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.object(document, Some(index), node, item);
+                    self.object(document, Some(index), item);
                 }
             }
-            None => self.object(document, None, node, &object),
+            None => self.object(document, None, node),
         }
     }
 
-    fn object(&mut self, document: usize, item: Option<usize>, node: &Node, object: &Value) {
+    fn object(&mut self, document: usize, item: Option<usize>, node: &Node) {
+        let object = &node.to_json();
+        let place = match item {
+            Some(item) => format!("item {item} of document {document}"),
+            None => format!("document {document}"),
+        };
         let (Some(api_version), Some(kind)) = (text(object, "/apiVersion"), text(object, "/kind")) else {
-            let message = format!("document {document} is not a Kubernetes object");
+            let message = format!("{place} is not a Kubernetes object");
             self.mistake(node, message, "a mapping with the strings apiVersion and kind");
             return;
         };
@@ -121,7 +130,7 @@ impl Reader<'_> {
             None => {
                 self.manifest
                     .ignored
-                    .push(format!("{kind} (document {document} of {}) holds no Pod", self.file));
+                    .push(format!("{kind} ({place} of {}) holds no Pod", self.file));
                 return;
             }
         };
@@ -129,7 +138,7 @@ impl Reader<'_> {
         if let (Some(own), Some(asked)) = (own_namespace, self.namespace)
             && own != asked
         {
-            let message = format!("the {kind} of document {document} is of namespace `{own}`, not `{asked}`");
+            let message = format!("{place} is a {kind} of namespace `{own}`, not `{asked}`");
             self.mistake(node, message, "--namespace as in the manifest, or left out");
             return;
         }
@@ -148,6 +157,7 @@ impl Reader<'_> {
             kind: kind.to_owned(),
             namespace,
             name: name.filter(|name| !name.is_empty()).map(str::to_owned),
+            position: node.position,
             pointer: item.map(|index| format!("/items/{index}")).unwrap_or_default() + pointer,
             review,
         });

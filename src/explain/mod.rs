@@ -196,7 +196,7 @@ impl Explainer<'_> {
                 Ok(report) => pods.push(report),
                 Err(malformed) => {
                     let message = format!("document {} is no review to answer: {malformed}", pod.document);
-                    mistakes.push(Diagnostic::new(Severity::Error, file, message));
+                    mistakes.push(Diagnostic::new(Severity::Error, file, message).at(pod.position, &""));
                 }
             }
         }
@@ -217,7 +217,8 @@ impl Explainer<'_> {
             let decision = admission::decide(&review, namespace, self.rules);
             let (mut images, mut existing) = (Vec::new(), Vec::new());
             if let Object::Pod(found) = &review.object {
-                existing.extend(found.pull_secrets.iter().map(|name| name.clone().into_owned()));
+                let named = found.pull_secrets.iter().filter(|name| !name.is_empty());
+                existing.extend(named.map(|name| name.clone().into_owned()));
                 images.extend(found.images.iter().map(|image| {
                     let path = pod.pointer.clone() + &image.origin.pointer();
                     self.image_report(&image.reference, Some(path), namespace)

@@ -1,8 +1,10 @@
-//! A [`Report`] for people: one block an image or Pod, what is added first, why below it.
+//! A [`Report`] for people: one block an image or Pod, what is added first, why below it. One fact a line, so that lines
+//! stay short; each line by itself is made fit for a terminal, whatever a manifest says.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Arguments, Display, Formatter};
 
-use super::{CredentialsReport, ImageReport, MatchReport, PodReport, Report};
+use super::{CandidateReport, CredentialsReport, ImageReport, MatchReport, PodReport, Report};
+use crate::printable::printable;
 
 impl Display for Report {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
@@ -20,96 +22,102 @@ impl Display for Report {
 
 impl Display for PodReport {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        let name = self.name.as_deref().unwrap_or("(name to be generated)");
-        write!(
-            formatter,
-            "{} {}/{name}  ({}, document {}",
-            self.kind, self.namespace, self.file, self.document
-        )?;
-        if let Some(item) = self.item {
-            write!(formatter, ", item {item}")?;
+        let (kind, namespace) = (&self.kind, &self.namespace);
+        match &self.name {
+            Some(name) => line(formatter, 0, format_args!("{kind} {namespace}/{name}"))?,
+            None => line(formatter, 0, format_args!("{kind} without a name in {namespace}"))?,
         }
-        writeln!(formatter, ")")?;
+        let (file, document) = (&self.file, self.document);
+        match self.item {
+            Some(item) => line(
+                formatter,
+                1,
+                format_args!("in {file}, document {document}, item {item}"),
+            )?,
+            None => line(formatter, 1, format_args!("in {file}, document {document}"))?,
+        }
         match &self.skip_message {
-            Some(message) => writeln!(formatter, "  adds nothing: {message}")?,
-            None => writeln!(formatter, "  adds {}", self.add.join(", "))?,
+            Some(message) => line(formatter, 1, format_args!("adds nothing: {message}"))?,
+            None => line(formatter, 1, format_args!("adds {}", self.add.join(", ")))?,
         }
         if !self.existing.is_empty() {
-            writeln!(formatter, "  has {}", self.existing.join(", "))?;
+            line(formatter, 1, format_args!("has {} already", self.existing.join(", ")))?;
         }
-        self.images.iter().try_for_each(|image| write!(formatter, "{image}"))
+        self.images
+            .iter()
+            .try_for_each(|image| write_image(formatter, 1, image))
     }
 }
 
 impl Display for ImageReport {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        match &self.path {
-            Some(path) => writeln!(formatter, "  {} at {path}", self.image)?,
-            None => writeln!(formatter, "{}", self.image)?,
-        }
-        match (&self.reference, &self.error) {
-            (Some(reference), _) => {
-                write!(formatter, "    is {}", reference.name)?;
-                if let Some(tag) = &reference.tag {
-                    write!(formatter, ", tag {tag}")?;
-                }
-                if let Some(digest) = &reference.digest {
-                    write!(formatter, ", digest {digest}")?;
-                }
-                writeln!(formatter)?;
-            }
-            (None, error) => writeln!(
-                formatter,
-                "    is no image reference: {}",
-                error.as_deref().unwrap_or_default()
-            )?,
-        }
-        if self.reference.is_some() && self.matches.is_empty() && self.rejected.is_empty() {
-            writeln!(formatter, "    no rule has a pattern for it")?;
-        }
-        for found in &self.matches {
-            let verb = if found.mode == "Shadow" { "would get" } else { "gets" };
-            writeln!(formatter, "    {verb} {}: {found}", found.secret)?;
-        }
-        for rejected in &self.rejected {
-            let why = match rejected.why {
-                "exception" => "exceptImages names the image",
-                _ => "the rule does not select this namespace",
-            };
-            writeln!(
-                formatter,
-                "    not {}: {}, but {why}",
-                rejected.rule.secret, rejected.rule
-            )?;
-        }
-        match &self.credentials {
-            None => Ok(()),
-            Some(CredentialsReport::Refused { error }) => {
-                writeln!(formatter, "    the kubelet refuses the Pod: {error}")
-            }
-            Some(CredentialsReport::Candidates(candidates)) if candidates.is_empty() => {
-                writeln!(formatter, "    the kubelet pulls it without credentials")
-            }
-            Some(CredentialsReport::Candidates(candidates)) => candidates.iter().try_for_each(|candidate| {
-                let (key, file, user) = (&candidate.key, &candidate.file, &candidate.username);
-                writeln!(formatter, "    the kubelet tries {key} of {file} as {user}")
-            }),
-        }
+        write_image(formatter, 0, self)
     }
 }
 
 impl Display for MatchReport {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        let namespace = self
-            .rule_namespace
-            .as_ref()
-            .map(|namespace| format!("{namespace}/"))
-            .unwrap_or_default();
-        write!(formatter, "{} {namespace}{} by {}", self.kind, self.rule, self.pattern)?;
-        if self.mode == "Shadow" {
-            formatter.write_str(" (Shadow)")
-        } else {
-            Ok(())
+        write!(formatter, "by {} of the {} ", self.pattern, self.kind)?;
+        if let Some(namespace) = &self.rule_namespace {
+            write!(formatter, "{namespace}/")?;
+        }
+        formatter.write_str(&self.rule)
+    }
+}
+
+fn write_image(formatter: &mut Formatter<'_>, depth: usize, image: &ImageReport) -> fmt::Result {
+    let mut fact = |deeper: usize, fact: Arguments<'_>| line(formatter, depth + deeper, fact);
+    fact(0, format_args!("image {}", image.image))?;
+    if let Some(path) = &image.path {
+        fact(1, format_args!("at {path}"))?;
+    }
+    if let Some(reference) = &image.reference {
+        match &reference.tag {
+            Some(tag) => fact(1, format_args!("is {}, tag {tag}", reference.name))?,
+            None => fact(1, format_args!("is {}", reference.name))?,
+        }
+        if let Some(digest) = &reference.digest {
+            fact(1, format_args!("digest {digest}"))?;
+        }
+        if image.matches.is_empty() && image.rejected.is_empty() {
+            fact(1, format_args!("no rule has a pattern for it"))?;
         }
     }
+    if let Some(error) = &image.error {
+        fact(1, format_args!("is no image reference: {error}"))?;
+    }
+    for found in &image.matches {
+        match found.mode {
+            "Shadow" => fact(1, format_args!("would get {}, were the rule not Shadow", found.secret))?,
+            _ => fact(1, format_args!("gets {}", found.secret))?,
+        }
+        fact(2, format_args!("{found}"))?;
+    }
+    for rejected in &image.rejected {
+        let why = match rejected.why {
+            "exception" => "exceptImages names the image",
+            _ => "the rule does not select the namespace",
+        };
+        fact(1, format_args!("does not get {}: {why}", rejected.rule.secret))?;
+        fact(2, format_args!("{}", rejected.rule))?;
+    }
+    match &image.credentials {
+        None => Ok(()),
+        Some(CredentialsReport::Refused { error }) => fact(1, format_args!("the kubelet refuses the Pod: {error}")),
+        Some(CredentialsReport::Candidates(candidates)) if candidates.is_empty() => {
+            fact(1, format_args!("the kubelet pulls it without credentials"))
+        }
+        Some(CredentialsReport::Candidates(candidates)) => candidates.iter().try_for_each(|candidate| {
+            let CandidateReport { file, key, username } = candidate;
+            match username.as_str() {
+                "" => fact(1, format_args!("the kubelet tries {key} without a user name"))?,
+                _ => fact(1, format_args!("the kubelet tries {key} as {username}"))?,
+            }
+            fact(2, format_args!("of {file}"))
+        }),
+    }
+}
+
+fn line(formatter: &mut Formatter<'_>, depth: usize, text: Arguments<'_>) -> fmt::Result {
+    writeln!(formatter, "{:1$}{2}", "", depth * 2, printable(&text.to_string()))
 }

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use pullkey::admission::{API_VERSION, KIND};
-use pullkey::certs::rfc3339;
+use pullkey::certs::{files, rfc3339};
 use pullkey::explain::DEFAULT_NAMESPACE;
 use pullkey::image::ImageReference;
+use pullkey::printable::printable;
 use pullkey::rules::{Mode, Namespace, Rule, RuleSet};
 use pullkey::server::PATH;
 use serde_json::json;
 use tracing::info;
 
-use super::super::tell;
+use super::super::{counted, tell};
 use crate::cli::{OutputFormat, WebhookArgs};
 
 /// How many rules are listed: as many as fit a screen.
@@ -54,16 +55,16 @@ impl Banner<'_> {
             .rules
             .paths
             .iter()
-            .map(|path| path.display().to_string())
+            .map(|path| printable(&path.display().to_string()).into_owned())
             .collect();
         let _ = writeln!(
             text,
-            "{} rules in force from {}",
-            self.rules.rules().len(),
+            "{} in force from {}",
+            counted(self.rules.rules().len(), "rule"),
             paths.join(", ")
         );
         for rule in self.rules.rules().iter().take(MOST_RULES) {
-            let _ = writeln!(text, "  {}", line(rule));
+            let _ = writeln!(text, "  {}", printable(&line(rule)));
         }
         if let Some(more) = self
             .rules
@@ -97,9 +98,10 @@ impl Banner<'_> {
             address if address.ip().is_unspecified() => format!("localhost:{}", address.port()),
             address => address.to_string(),
         };
+        let authority = files::authority(Path::new(super::DEVELOPMENT));
         let trust = match self.args.tls_cert {
-            None => format!("--cacert {}", Path::new(super::DEVELOPMENT).join("ca.crt").display()),
-            Some(_) => "--insecure".to_owned(),
+            None if authority.exists() => format!("--cacert {}", authority.display()),
+            _ => "--insecure".to_owned(),
         };
         format!("curl --silent {trust} -H 'content-type: application/json' -d '{review}' https://{address}{PATH}")
     }
