@@ -154,6 +154,13 @@ impl RuleFiles {
             );
             warnings.extend(said.into_iter().flat_map(|said| said.warnings.iter().cloned()));
         }
+        let order: HashMap<_, _> = (0..).zip(&files).map(|(place, report)| (&report.file, place)).collect();
+        mistakes.sort_by_key(|mistake| {
+            (
+                order.get(&mistake.file).copied().unwrap_or(usize::MAX),
+                mistake.position,
+            )
+        });
         let told = Some((files.clone(), mistakes.clone()));
         let changed = rules_changed || !removed.is_empty() || self.told != told;
         self.told = told;

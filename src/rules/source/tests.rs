@@ -150,10 +150,10 @@ fn at_start_good_files_come_into_force_and_bad_ones_are_named() {
     assert_eq!(
         places(&loaded),
         [
-            "gone this cannot be read: entity not found",
-            "none there is no file of rules in this directory",
             "bad:2:1 this is no YAML or JSON: while parsing a node, did not find expected node content",
             "empty there is no rule in this file",
+            "gone this cannot be read: entity not found",
+            "none there is no file of rules in this directory",
             "bytes:2:4 this is no UTF-8 text",
         ]
     );
@@ -415,7 +415,7 @@ fn names_shared_with_a_spoiled_file_are_named_at_once() {
             .iter()
             .map(|mistake| mistake.file.as_str())
             .collect::<Vec<_>>(),
-        ["b", "a", "a"]
+        ["a", "a", "b"]
     );
 }
 
@@ -451,9 +451,9 @@ fn the_size_of_all_files_is_limited() {
     assert_eq!(
         places(&loaded),
         [
-            "c the files of rules are larger than 64 MiB together",
             "a:1:1 this is no UTF-8 text",
             "b:1:1 this is no UTF-8 text",
+            "c the files of rules are larger than 64 MiB together",
         ]
     );
 }
@@ -466,7 +466,7 @@ fn mistakes_of_several_files_come_together() {
     shelf.put("d/c.yaml", rules("c"));
     let loaded = load(&mut rule_files(&["d", "gone"]), &shelf);
     let files: Vec<_> = loaded.mistakes.iter().map(|mistake| mistake.file.as_str()).collect();
-    assert_eq!(files, ["gone", "d/a.yaml", "d/a.yaml", "d/a.yaml", "d/b.yaml"]);
+    assert_eq!(files, ["d/a.yaml", "d/a.yaml", "d/a.yaml", "d/b.yaml", "gone"]);
     assert_eq!(in_force(&loaded), "c");
 }
 
