@@ -18,6 +18,7 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, Resettable, TypedV
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use pullkey::certs::make::DnsName;
+use pullkey::rules::{ACCEPTED_NAMESPACE_NAME, is_namespace_name};
 use tracing::Level;
 
 /// Puts the right imagePullSecrets on every new Kubernetes Pod
@@ -109,7 +110,7 @@ pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) rules: RulesArgs,
     /// Namespace of images, and of manifests that name none [default: default]
-    #[arg(short, long, value_name = "NAMESPACE", env = "PULLKEY_NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", env = "PULLKEY_NAMESPACE", value_parser = namespace)]
     pub(crate) namespace: Option<String>,
     /// A label of that namespace, for rules that select by label; repeatable
     #[arg(long, value_name = "KEY=VALUE", env = "PULLKEY_NAMESPACE_LABEL")]
@@ -189,7 +190,8 @@ pub(crate) struct RulesArgs {
         long,
         value_name = "NAMESPACE",
         env = "PULLKEY_OWN_NAMESPACE",
-        default_value = "pullkey"
+        default_value = "pullkey",
+        value_parser = namespace
     )]
     pub(crate) own_namespace: String,
 }
@@ -306,6 +308,14 @@ fn address(text: &str) -> Result<IpAddr, &'static str> {
 fn socket(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .map_err(|_| "expected an address and a port, such as `0.0.0.0:8443` or `[::]:8443`")
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    if is_namespace_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("expected a namespace's name: {ACCEPTED_NAMESPACE_NAME}"))
+    }
 }
 
 fn level() -> impl TypedValueParser<Value = Level> {

@@ -1,12 +1,13 @@
 //! Names of objects, as the API server has them (RFC 1123).
 
 /// What a namespace may be called.
-pub(super) const ACCEPTED_LABEL: &str = "lower-case letters, digits and inner `-`, at most 63";
+pub const ACCEPTED_LABEL: &str = "lower-case letters, digits and inner `-`, at most 63";
 /// What a rule or a secret may be called.
 pub(super) const ACCEPTED_SUBDOMAIN: &str = "lower-case letters, digits and inner `-` and `.`, at most 253";
 
 /// Whether the text is a DNS label: the name of a namespace.
-pub(super) fn is_label(text: &str) -> bool {
+#[must_use]
+pub fn is_label(text: &str) -> bool {
     text.len() <= 63 && is_part(text)
 }
 
