@@ -69,7 +69,15 @@ pub(super) fn tell_count(mistakes: usize, files: usize) {
 
 fn summary(loaded: &Loaded) -> String {
     let (rules, files) = (rules(loaded), loaded.files.len());
-    format!("{} in {}: no mistake", counted(rules, "rule"), counted(files, "file"))
+    let warnings = match loaded.warnings.len() {
+        0 => String::new(),
+        warnings => format!(", {}", counted(warnings, "warning")),
+    };
+    format!(
+        "{} in {}: no mistake{warnings}",
+        counted(rules, "rule"),
+        counted(files, "file")
+    )
 }
 
 fn rules(loaded: &Loaded) -> usize {

@@ -99,7 +99,7 @@ fn read_credentials(args: &ExplainArgs) -> Result<Option<Vec<Source>>, Failure> 
         found
             .ignored
             .iter()
-            .for_each(|ignored| note(&format!("{name}: {ignored}")));
+            .for_each(|ignored| note(&format!("`{name}`: {ignored}")));
         for source in &found.sources {
             let unusable = source.config.as_ref().ok().and_then(|config| config.verdict().err());
             if let Some(unusable) = unusable {

@@ -87,7 +87,8 @@ impl DockerConfig {
     pub fn parse(form: ConfigForm, bytes: &[u8]) -> Result<Self, Malformed> {
         let text = String::from_utf8_lossy(bytes);
         let root = json::parse(&text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
+            // At the end of a text without a byte the column is 0.
+            let (line, column) = (error.line(), error.column().max(1));
             Malformed::new(Place::Config, NotJson { line, column })
         })?;
         if json::is_too_deep(root) {

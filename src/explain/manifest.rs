@@ -138,7 +138,7 @@ impl Reader<'_> {
         if let (Some(own), Some(asked)) = (own_namespace, self.namespace)
             && own != asked
         {
-            let message = format!("{place} is a {kind} of namespace `{own}`, not `{asked}`");
+            let message = format!("the {kind} in {place} is of namespace `{own}`, not `{asked}`");
             self.mistake(node, message, "--namespace as in the manifest, or left out");
             return;
         }

@@ -88,8 +88,8 @@ fn write_image(formatter: &mut Formatter<'_>, depth: usize, image: &ImageReport)
     }
     for found in &image.matches {
         match found.mode {
-            "Shadow" => fact(1, format_args!("would get {}, were the rule not Shadow", found.secret))?,
-            _ => fact(1, format_args!("gets {}", found.secret))?,
+            "Shadow" => fact(1, format_args!("secret {}, but the rule is Shadow", found.secret))?,
+            _ => fact(1, format_args!("secret {}", found.secret))?,
         }
         fact(2, format_args!("{found}"))?;
     }
@@ -98,7 +98,7 @@ fn write_image(formatter: &mut Formatter<'_>, depth: usize, image: &ImageReport)
             "exception" => "exceptImages names the image",
             _ => "the rule does not select the namespace",
         };
-        fact(1, format_args!("does not get {}: {why}", rejected.rule.secret))?;
+        fact(1, format_args!("not secret {}: {why}", rejected.rule.secret))?;
         fact(2, format_args!("{}", rejected.rule))?;
     }
     match &image.credentials {

@@ -168,7 +168,7 @@ fn a_key_that_can_serve_nothing_is_skipped_and_its_entry_still_judged() {
 #[test]
 fn what_is_refused_is_said_by_place_and_kind() {
     for (json, expected) in [
-        ("", "the docker config is not JSON at line 1, column 0"),
+        ("", "the docker config is not JSON at line 1, column 1"),
         ("{", "the docker config is not JSON at line 1, column 1"),
         ("{}\n x", "the docker config is not JSON at line 2, column 2"),
         ("{'auths':{}}", "the docker config is not JSON at line 1, column 2"),

@@ -205,7 +205,7 @@ fn what_is_not_what_it_claims_to_be_is_an_error() {
     let json = "kubernetes.io/dockerconfigjson";
     let kind = "it is no Secret manifest, and as a docker config it is not JSON at";
     for (file, text, expected) in [
-        ("config.json", String::new(), format!("{kind} line 1, column 0")),
+        ("config.json", String::new(), format!("{kind} line 1, column 1")),
         ("config.json", "hello".to_owned(), format!("{kind} line 1, column 1")),
         (".dockercfg", "hello".to_owned(), format!("{kind} line 1, column 1")),
         (
