@@ -1,6 +1,6 @@
 //! A server in the test's own runtime, and the certificates of its world.
 
-use crate::client::PATIENCE;
+use crate::client::{NAME, PATIENCE, Pair};
 use crate::stub::Stub;
 use arc_swap::ArcSwap;
 use pullkey::admission::{Malformed, Review};
@@ -8,7 +8,7 @@ use pullkey::metrics::Metrics;
 use pullkey::readiness::Readiness;
 use pullkey::server::{ALPN_PROTOCOLS, Admit, Answer, Server, Settings};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use std::net::SocketAddr;
@@ -17,9 +17,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-
-/// What the server's certificates are for.
-pub(crate) const NAME: &str = "pullkey.pullkey-system.svc";
 
 pub(crate) struct Harness {
     pub(crate) address: SocketAddr,
@@ -35,8 +32,6 @@ pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
 }
-
-pub(crate) type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// Panics on the uid `panic`, and on `panic twice` even where it answers for that.
 struct Moody;

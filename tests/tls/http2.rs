@@ -1,8 +1,9 @@
 //! The few frames of HTTP/2 (RFC 9113) that a call needs, written by hand: a client library would be a dependency of
 //! every test build.
 
+use crate::client::NAME;
 use crate::client::PATIENCE;
-use crate::harness::{Harness, NAME};
+use crate::harness::Harness;
 use crate::stub::review;
 use std::net::Ipv4Addr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
