@@ -127,6 +127,9 @@ async fn serve(
         metrics,
         readiness,
     } = program.clone();
+    // Before anyone is told that it serves: a signal that nobody hears would end the program at once, or be lost.
+    let mut ends = Ends::new()?;
+    let hang_ups = signal(SignalKind::hangup()).map_err(Failure::environment)?;
     let health = match args.health_listen {
         HealthListen::Off => None,
         HealthListen::At(address) => Some(
@@ -146,14 +149,14 @@ async fn serve(
     };
     banner.show();
 
-    let mut ends = Ends::new()?;
     let mut parts = Parts::start(
         program,
         rule_files,
         certificate,
         args.rules.own_namespace.clone(),
+        hang_ups,
         health,
-    )?;
+    );
     let (drain, draining) = oneshot::channel();
     let mut serving = pin!(server.serve(async {
         // A sender that is gone is a program that ends, too.
@@ -191,13 +194,13 @@ impl Parts {
         rule_files: RuleFiles,
         certificate: Watch,
         own_namespace: String,
+        mut hang_ups: Signal,
         health: Option<Bound>,
-    ) -> Result<Self, Failure> {
+    ) -> Self {
         let mut parts = JoinSet::new();
         let look_now = [Arc::new(Notify::new()), Arc::new(Notify::new())];
         let [rules_now, certificate_now] = look_now.clone();
 
-        let mut hang_ups = signal(SignalKind::hangup()).map_err(Failure::environment)?;
         parts.spawn(async move {
             while hang_ups.recv().await.is_some() {
                 info!("SIGHUP: rules and certificate are looked at");
@@ -235,7 +238,7 @@ impl Parts {
                 "answers probes"
             });
         }
-        Ok(Self(parts))
+        Self(parts)
     }
 
     /// Waits for the first of them to end, and says what it was for.
