@@ -259,6 +259,6 @@ fn no_manifest_can_draw_on_a_terminal() {
     let shelf = shelf(&[("drawn.json", drawn)]);
     let said = run(shelf.path(), &["explain", "-f", "drawn.json"]);
     assert!(said.contains("status: 0") && said.contains(r"a\nb\u{1b}[2J"), "{said}");
-    let draws = |character: &char| *character != '\n' && (character.is_control() || *character == '\u{202e}');
-    assert_eq!(said.chars().find(draws), None, "{said:?}");
+    let is_raw = |character: &char| *character != '\n' && (character.is_control() || *character == '\u{202e}');
+    assert_eq!(said.chars().find(is_raw), None, "{said:?}");
 }

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod certs;
+mod design;
 mod explain;
 mod markers;
 #[path = "../common/program.rs"]

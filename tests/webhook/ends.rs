@@ -59,3 +59,16 @@ async fn until_the_grace_ends_everyone_is_served_with_a_goodbye() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("SIGTERM again"), "{said}");
 }
+
+#[tokio::test]
+async fn signals_are_heard_from_the_moment_it_says_that_it_serves() {
+    let shelf = Shelf::new();
+    for _ in 0..5 {
+        let webhook = shelf.start("--drain-grace 0s").await;
+        webhook.signal("HUP");
+        assert_eq!(webhook.secrets("a.example/x").await, ["first-pull"]);
+        let webhook = shelf.start("--drain-grace 0s").await;
+        webhook.signal("TERM");
+        assert_eq!(webhook.ended().await.0, Some(0));
+    }
+}

@@ -135,10 +135,9 @@ async fn the_log_for_programs_is_json() {
 }
 
 #[tokio::test]
-async fn every_option_has_its_variable() {
+async fn variables_stand_in_for_options() {
     let shelf = Shelf::new();
     shelf.put("more.yaml", &rule("more", "b.example"));
-    shelf.put("callers.pem", &shelf.authority.pair().certificate);
     let mut bare = program(&shelf.path(""), &["webhook"]);
     bare.envs([
         ("PULLKEY_RULES", "rules.yaml:more.yaml"),
@@ -213,7 +212,9 @@ async fn callers_without_a_certificate_are_refused_where_one_is_required() {
     let (known, identity) = caller();
     let (_, stranger) = caller();
     shelf.put("callers.pem", &known);
-    let webhook = shelf.start("--client-ca callers.pem").await;
+    let mut program = shelf.program("--rules rules.yaml --tls-cert tls.crt --tls-key tls.key");
+    program.env("PULLKEY_CLIENT_CA", "callers.pem");
+    let webhook = Webhook::start(program, &shelf.authority.pair().certificate).await;
     let body = review("u", "a.example/x");
     for identity in [None, Some(stranger)] {
         // In TLS 1.3 the caller is done first and hears of the refusal where it reads.
