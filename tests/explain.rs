@@ -667,7 +667,7 @@ fn manifests_come_as_json_as_yaml_and_from_standard_input() {
         .replace('\u{1F600}', "\\ud83d\\ude00")
         .replace("a\"", "\\u0061\"");
     shelf.put("pretty.json", serde_json::to_string_pretty(&json).unwrap());
-    shelf.put("escaped.json", escaped.replace("/", "\\/").replace("v1", "v\\u0031"));
+    shelf.put("escaped.json", escaped.replace('/', "\\/").replace("v1", "v\\u0031"));
     let answer = shelf.explain_input(
         "-f - -f pretty.json -f escaped.json",
         "apiVersion: v1\r\nkind: Pod\r\nspec: {containers: [{image: a}]}\r\n",
