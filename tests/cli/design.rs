@@ -41,7 +41,7 @@ fn check(directory: &Path, path: &str) -> Value {
         .unwrap();
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     let is_good = answer["mistakes"].as_array().unwrap().is_empty();
-    assert_eq!(output.status.code(), Some(if is_good { 0 } else { 1 }));
+    assert_eq!(output.status.code(), Some(i32::from(!is_good)));
     answer
 }
 
@@ -63,13 +63,9 @@ fn assert_rows(rows: &[(&str, String, &[&str])]) {
 }
 
 #[test]
-fn what_a_rule_may_say() {
+fn what_says_which_images_a_rule_covers() {
     let source = "namespaces: {include: [a]}, secret: {name: s, copyFrom: {namespace: sources, name: x}}";
     let rest = "namespaces: {include: [a]}, secret: {name: s}";
-    let listed = format!(
-        "apiVersion: v1\nkind: List\nitems:\n- {}",
-        images("[ghcr.io]").trim_end().replace('\n', "\n  ")
-    );
     assert_rows(&[
         (
             "a regex may stand beside images",
@@ -112,6 +108,13 @@ fn what_a_rule_may_say() {
             cluster(rest),
             &["spec.images"],
         ),
+    ]);
+}
+
+#[test]
+fn what_only_one_kind_has() {
+    let rest = "namespaces: {include: [a]}, secret: {name: s}";
+    assert_rows(&[
         (
             "copyFrom is for cluster rules",
             namespaced("images: [a.b], secret: {name: s, copyFrom: {namespace: n, name: x}}"),
@@ -162,6 +165,17 @@ fn what_a_rule_may_say() {
             images("[a.b]").replace("{name: r}", "{name: r, namespace: n}"),
             &["metadata.namespace"],
         ),
+    ]);
+}
+
+#[test]
+fn which_fields_there_are() {
+    let rest = "namespaces: {include: [a]}, secret: {name: s}";
+    let listed = format!(
+        "apiVersion: v1\nkind: List\nitems:\n- {}",
+        images("[ghcr.io]").trim_end().replace('\n', "\n  ")
+    );
+    assert_rows(&[
         (
             "an unknown field of the spec is an error",
             cluster(&format!("images: [a.b], image: x, {rest}")),
@@ -208,6 +222,12 @@ fn what_a_rule_may_say() {
             images("[a.b]").replace("name: s", "name: S_"),
             &["spec.secret.name"],
         ),
+    ]);
+}
+
+#[test]
+fn what_is_told_of_a_whole_file() {
+    assert_rows(&[
         (
             "names are there once",
             images("[a.b]") + "---\n" + &images("[c.d]"),
@@ -396,7 +416,7 @@ fn a_directory_is_read_by_name_and_without_what_is_below_it() {
             directory.path().join(name),
             images("[a.b]").replace("name: r", &format!("name: n{}", name.len())),
         )
-        .unwrap()
+        .unwrap();
     };
     fs::create_dir_all(directory.path().join("d/sub.yaml")).unwrap();
     fs::create_dir(directory.path().join("d/..data")).unwrap();
