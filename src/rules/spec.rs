@@ -144,7 +144,8 @@ impl Spec {
             None => findings.push(
                 spec.missing("images", "`images`, `imageRegex` or both")
                     .hinting(format_args!(
-                        "only the cluster knows the keys of the source secret `{source}`"
+                        "only the cluster knows the keys of the source secret `{source}`; \
+                         `pullkey explain` takes them by `--credentials`"
                     )),
             ),
         }
@@ -268,7 +269,7 @@ fn namespaces(field: &Field<'_>, context: &Context<'_>, findings: &mut Vec<Diagn
         findings.push(
             selector
                 .error("a selector needs the labels of namespaces, which only the cluster knows")
-                .hinting("name the namespaces in `include`"),
+                .hinting("name the namespaces in `include`; `pullkey explain` takes labels by `--namespace-label`"),
         );
     }
     let terms = NamespaceTerms {

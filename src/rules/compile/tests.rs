@@ -305,7 +305,7 @@ fn every_mistake_about_namespaces_and_secrets_is_named() {
             format!("6:70 spec.namespaces.exclude[1]: MESSAGE | value Y | accepted {label}; `*` for any run"),
         ]),
         ("a selector", with("include: [team-*]", "selector: {matchLabels: {a: b}}"), vec![
-            "6:26 spec.namespaces.selector: a selector needs the labels of namespaces, which only the cluster knows | hint name the namespaces in `include`".to_owned(),
+            "6:26 spec.namespaces.selector: a selector needs the labels of namespaces, which only the cluster knows | hint name the namespaces in `include`; `pullkey explain` takes labels by `--namespace-label`".to_owned(),
         ]),
         ("no secret", with("  secret: {name: s}\n", ""), vec![
             "5:3 spec.secret: `secret` is missing | accepted the secret's `name`".to_owned(),
@@ -329,7 +329,7 @@ fn every_mistake_about_namespaces_and_secrets_is_named() {
             "7:9 spec.mode: there is no such mode | value enforce | accepted `Enforce` or `Shadow` | hint did you mean `Enforce`?".to_owned(),
         ]),
         ("images of a source", with("  images: [ghcr.io/acme]\n", "").replace("{name: s}", "{name: s, copyFrom: {namespace: a, name: b}}"), vec![
-            "5:3 spec.images: `images` is missing | accepted `images`, `imageRegex` or both | hint only the cluster knows the keys of the source secret `a/b`".to_owned(),
+            "5:3 spec.images: `images` is missing | accepted `images`, `imageRegex` or both | hint only the cluster knows the keys of the source secret `a/b`; `pullkey explain` takes them by `--credentials`".to_owned(),
         ]),
         ("what only cluster rules have", namespaced_rule("  images: [a.example]\n  imageRegex: a\n  namespaces: {}\n  secret: {name: s, copyFrom: {}}\n"), vec![
             "6:15 spec.imageRegex: only a ClusterPullSecretRule has this field | value a".to_owned(),
