@@ -163,7 +163,7 @@ async fn serve(
         let _ = draining.await;
     }));
     let died = tokio::select! {
-        () = &mut serving => false,
+        () = &mut serving => return Ok(ExitStatus::Fine),
         name = ends.next() => {
             info!("{name}: calls are served for another {:?}, then connections are closed", args.drain_grace);
             false
