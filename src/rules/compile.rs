@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::document::{Field, either, nearest};
@@ -39,7 +40,7 @@ pub type SourceKeys<'c> = &'c dyn Fn(&SourceRef) -> Option<Vec<Key>>;
 #[derive(Debug, Clone, Default)]
 pub struct Compiled {
     /// The rules without a mistake, in order.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<Arc<Rule>>,
     /// The names of all rules that have a good one, other mistakes or not.
     pub claims: Vec<Claim>,
     /// Every mistake in the order of the text.
@@ -107,7 +108,7 @@ pub fn compile(text: &str, file: &str, context: &Context<'_>) -> Compiled {
 
 struct Compiler<'c> {
     context: &'c Context<'c>,
-    rules: Vec<Rule>,
+    rules: Vec<Arc<Rule>>,
     claims: Vec<Claim>,
     /// How many rules had an `imageRegex` so far.
     regexes: usize,
@@ -174,7 +175,8 @@ impl Compiler<'_> {
         if let Some((namespace, name, position)) = named {
             let is_good = findings.iter().all(|finding| finding.severity == Severity::Warning);
             if let Some(spec) = spec.filter(|_| is_good) {
-                self.rules.push(spec.into_rule(kind, name.clone(), namespace.clone()));
+                let rule = spec.into_rule(kind, name.clone(), namespace.clone());
+                self.rules.push(Arc::new(rule));
             }
             self.claims.push(Claim {
                 kind,

@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::fmt;
+use std::sync::Arc;
 
 use super::index::{Builder, Entry, Index, Part, Reach, Scope, Subject, narrow};
 use super::pattern::Specificity;
@@ -22,7 +23,7 @@ const MOST_SCOPES: usize = 64;
 #[derive(Debug, Clone)]
 pub struct RuleSet {
     /// Cluster rules first, then by name.
-    rules: Vec<Rule>,
+    rules: Vec<Arc<Rule>>,
     index: Index,
 }
 
@@ -79,10 +80,12 @@ pub enum Rejection {
 impl RuleSet {
     /// Files the rules.
     #[must_use]
-    pub fn new(mut rules: Vec<Rule>) -> Self {
-        for rule in &mut rules {
+    pub fn new(rules: impl IntoIterator<Item = impl Into<Arc<Rule>>>) -> Self {
+        let mut rules: Vec<Arc<Rule>> = rules.into_iter().map(Into::into).collect();
+        for rule in rules.iter_mut().filter(|rule| rule.derived.len() > 1) {
             // The order in which a keyring tries them.
-            rule.derived
+            Arc::make_mut(rule)
+                .derived
                 .sort_by_cached_key(|key| (key.is_docker_hub_fallback(), Reverse([key.host(), key.path()].concat())));
         }
         rules.sort_by(|one, other| {
@@ -95,7 +98,7 @@ impl RuleSet {
 
     /// All rules: cluster rules before namespaced ones, then by name.
     #[must_use]
-    pub fn rules(&self) -> &[Rule] {
+    pub fn rules(&self) -> &[Arc<Rule>] {
         &self.rules
     }
 
@@ -157,7 +160,7 @@ impl RuleSet {
     }
 
     fn rule(&self, entry: &Entry) -> Option<&Rule> {
-        self.rules.get(entry.rule as usize)
+        self.rules.get(entry.rule as usize).map(AsRef::as_ref)
     }
 
     fn is_excepted(&self, found: &Match<'_>, image: &ImageReference<'_>, subject: &Subject<'_>) -> bool {
@@ -225,7 +228,7 @@ fn keep_best(found: &mut Vec<Match<'_>>) {
 }
 
 /// The index over rules that are in their order.
-fn file(rules: &[Rule]) -> Index {
+fn file(rules: &[Arc<Rule>]) -> Index {
     let mut ranks: Vec<Specificity<'_>> = rules
         .iter()
         .flat_map(|rule| rule.patterns.iter().map(ImagePattern::specificity))

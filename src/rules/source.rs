@@ -138,7 +138,7 @@ impl RuleFiles {
             before.len() != after.len() || before.iter().zip(&after).any(|(one, other)| !Arc::ptr_eq(one, other));
         if rules_changed {
             let rules = after.iter().flat_map(|content| content.rules.iter().cloned());
-            self.in_force = Some(Arc::new(RuleSet::new(rules.collect())));
+            self.in_force = Some(Arc::new(RuleSet::new(rules)));
         }
 
         mistakes.extend(self.names_of_spoiled_files(&refusals));

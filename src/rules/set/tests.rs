@@ -344,7 +344,7 @@ proptest! {
         name in prop::sample::select(vec!["a", "b", "team-a", "kube-system", OWN_NAMESPACE]),
         label in prop::option::of(prop::sample::select(vec!["x", "y", "z"])),
     ) {
-        let set = RuleSet::new(written.iter().map(Written::compile).collect());
+        let set = RuleSet::new(written.iter().map(Written::compile));
         let labels = label.map(labelled);
         let namespace = Namespace { name, labels: labels.as_ref() };
         let mut orders = Vec::new();
@@ -389,7 +389,7 @@ proptest! {
         let mut shuffled = written.clone();
         shuffled.rotate_left(seed % written.len().max(1));
         shuffled.reverse();
-        let [one, other] = [written, shuffled].map(|rules| RuleSet::new(rules.iter().map(Written::compile).collect()));
+        let [one, other] = [written, shuffled].map(|rules| RuleSet::new(rules.iter().map(Written::compile)));
         let rows = |set: &RuleSet| set.matches(&image, &namespace).iter().map(|found| (shown(found), found.order)).collect::<Vec<_>>();
         prop_assert_eq!(rows(&one), rows(&other));
     }
@@ -397,7 +397,7 @@ proptest! {
 
 /// The qualified names of the rules that apply.
 fn applying(rules: &[Written], image: &str, namespace: &str) -> Vec<String> {
-    let set = RuleSet::new(rules.iter().map(Written::compile).collect());
+    let set = RuleSet::new(rules.iter().map(Written::compile));
     let found = set.matches(
         &ImageReference::parse(image).unwrap(),
         &Namespace {
@@ -461,7 +461,7 @@ fn a_namespaced_rule_speaks_for_its_own_namespace() {
     assert_eq!(applying(&rules, "ghcr.io/app", "team-a"), ["team-a/own"]);
     assert!(applying(&rules, "ghcr.io/app", "team-b").is_empty());
 
-    let set = RuleSet::new(rules.iter().map(Written::compile).collect());
+    let set = RuleSet::new(rules.iter().map(Written::compile));
     let image = ImageReference::parse("ghcr.io/app").unwrap();
     let explained = set.explain(
         &image,
@@ -493,7 +493,7 @@ fn the_fallback_of_docker_hub_is_the_last_of_the_keys() {
         keys: vec!["https://index.docker.io/v1/", "docker.io/acme"],
         ..Written::cluster("hub", &[])
     }];
-    let set = RuleSet::new(rules.iter().map(Written::compile).collect());
+    let set = RuleSet::new(rules.iter().map(Written::compile));
     for (image, expected) in [
         ("nginx", "https://index.docker.io/v1/"),
         ("acme/app", "docker.io/acme"),
