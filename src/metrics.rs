@@ -162,7 +162,9 @@ pub struct Metrics {
     /// Requests in flight, by which the server also limits them.
     pub(crate) in_flight: Gauge,
     pub(crate) connections: ConnectionMetrics,
-    decisions: Family<[(&'static str, &'static str); 2], Counter>,
+    injected: Counter,
+    /// By skip code.
+    skipped: Counters<&'static str>,
     secrets_injected: Counter,
     shadow_decisions: Counter,
     invalid_images: Counter,
@@ -207,7 +209,12 @@ impl Metrics {
         let in_flight = register(&mut registry, REQUESTS_IN_FLIGHT, Gauge::default());
         let open = register(&mut registry, CONNECTIONS, Gauge::default());
         let closed = Counters::register(&mut registry, CONNECTIONS_CLOSED);
-        let decisions = register(&mut registry, DECISIONS, Family::default());
+        let decisions: Family<[(&'static str, &'static str); 2], Counter> = Family::default();
+        let decision = |outcome, reason| decisions.get_or_create_owned(&[("outcome", outcome), ("reason", reason)]);
+        let injected = decision("injected", "");
+        let skipped = skip_codes.into_iter().map(|code| (code, decision("skipped", code)));
+        let skipped = Counters(skipped.collect());
+        register(&mut registry, DECISIONS, decisions);
         let secrets_injected = register(&mut registry, SECRETS_INJECTED, Counter::default());
         let shadow_decisions = register(&mut registry, SHADOW_DECISIONS, Counter::default());
         let invalid_images = register(&mut registry, INVALID_IMAGES, Counter::default());
@@ -219,11 +226,6 @@ impl Metrics {
         let certificate_reloads = Counters::register(&mut registry, CERTIFICATE_RELOADS);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register(BUILD.registered_name(), BUILD.help, version);
-
-        drop(decisions.get_or_create_owned(&INJECTED));
-        for code in skip_codes {
-            drop(decisions.get_or_create_owned(&skipped(code)));
-        }
         Self {
             registry,
             requests,
@@ -234,7 +236,8 @@ impl Metrics {
                 closed,
                 panics: panics.clone(),
             },
-            decisions,
+            injected,
+            skipped,
             secrets_injected,
             shadow_decisions,
             invalid_images,
@@ -268,13 +271,13 @@ impl Metrics {
 
     /// A decision added that many secrets, at least one.
     pub fn injected(&self, secrets: u64) {
-        self.decisions.get_or_create(&INJECTED).inc();
+        self.injected.inc();
         self.secrets_injected.inc_by(secrets);
     }
 
     /// A decision added nothing, for the reason with this code.
     pub fn skipped(&self, code: &'static str) {
-        self.decisions.get_or_create(&skipped(code)).inc();
+        self.skipped.count(code);
     }
 
     /// A rule in mode Shadow would have added a secret.
@@ -349,7 +352,9 @@ impl<L: Label> Counters<L> {
         register(registry, description, family);
         Self(counters)
     }
+}
 
+impl<L: Copy + PartialEq> Counters<L> {
     fn count(&self, label: L) {
         if let Some((_, counter)) = self.0.iter().find(|(candidate, _)| *candidate == label) {
             counter.inc();
@@ -361,12 +366,6 @@ impl<L> Default for Counters<L> {
     fn default() -> Self {
         Self(Vec::new())
     }
-}
-
-const INJECTED: [(&str, &str); 2] = [("outcome", "injected"), ("reason", "")];
-
-const fn skipped(code: &'static str) -> [(&'static str, &'static str); 2] {
-    [("outcome", "skipped"), ("reason", code)]
 }
 
 fn register<M: Metric + Clone>(registry: &mut Registry, description: Description, metric: M) -> M {
