@@ -4,6 +4,8 @@
 //! echoes the uid; `patch` and `patchType` come together or not at all, which the API server insists on
 //! (`ValidateAdmissionReview` in the apiserver's webhook request package).
 
+use std::fmt::{self, Write as _};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -126,17 +128,19 @@ fn to_json(value: &impl Serialize) -> Vec<u8> {
 }
 
 fn rules(additions: &[Addition<'_>]) -> String {
-    joined(
-        additions
-            .iter()
-            .map(|addition| addition.rule.qualified_name().to_string()),
-    )
+    joined(additions.iter().map(|addition| addition.rule.qualified_name()))
 }
 
 fn secrets(additions: &[Addition<'_>]) -> String {
-    joined(additions.iter().map(|addition| addition.secret().to_owned()))
+    joined(additions.iter().map(Addition::secret))
 }
 
-fn joined(names: impl Iterator<Item = String>) -> String {
-    names.collect::<Vec<_>>().join(",")
+fn joined(names: impl Iterator<Item = impl fmt::Display>) -> String {
+    let mut joined = String::new();
+    for name in names {
+        let separator = if joined.is_empty() { "" } else { "," };
+        // Writing to a string cannot fail.
+        let _ = write!(joined, "{separator}{name}");
+    }
+    joined
 }
