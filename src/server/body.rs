@@ -118,6 +118,8 @@ impl Room {
             let length = joined.len().saturating_add(data.len());
             self.check(length)?;
             held.grow(length).await;
+            // At once, not by doubling: what was announced is no memory until it is written to.
+            joined.reserve_exact(announced.saturating_sub(joined.len()));
             joined.extend_from_slice(&data);
         }
         Ok(Received {
