@@ -224,6 +224,8 @@ fn string(text: &[u8], mut at: usize) -> Option<usize> {
         at = plain(text, at);
         match text.get(at) {
             Some(b'"') => return Some(at + 1),
+            // JSON within JSON, as in an annotation, is full of these.
+            Some(b'\\') if text.get(at + 1) == Some(&b'"') => at += 2,
             Some(b'\\') => at = escape(text, at + 1)?,
             _ => return None,
         }
