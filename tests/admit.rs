@@ -120,6 +120,21 @@ fn golden_patches_add_and_do_nothing_else() {
     assert!(patched > 10, "only {patched} reviews were patched");
 }
 
+/// A review of the creation of this Pod.
+fn creation(namespace: &str, object: &Value) -> Value {
+    json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "1",
+            "operation": "CREATE",
+            "resource": { "group": "", "version": "v1", "resource": "pods" },
+            "namespace": namespace,
+            "object": object,
+        },
+    })
+}
+
 /// JSON of any shape, for fields that this program has never heard of.
 fn anything() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -185,17 +200,7 @@ proptest! {
         if let Some(pull_secrets) = pull_secrets {
             object["spec"]["imagePullSecrets"] = pull_secrets;
         }
-        let mut review = json!({
-            "apiVersion": "admission.k8s.io/v1",
-            "kind": "AdmissionReview",
-            "request": {
-                "uid": "1",
-                "operation": "CREATE",
-                "resource": { "group": "", "version": "v1", "resource": "pods" },
-                "namespace": namespace,
-                "object": object,
-            },
-        });
+        let mut review = creation(namespace, &object);
         let case = review.to_string();
         apply(&rules, &mut review, &case);
     }
@@ -206,17 +211,7 @@ proptest! {
         images in Just(vec!["nginx", "ghcr.io/acme/tools/x", "harbor.team-a.example:8443/x", "ghcr.io/acme/y"]).prop_shuffle(),
     ) {
         let containers: Vec<_> = images.iter().map(|image| json!({ "image": image })).collect();
-        let review = json!({
-            "apiVersion": "admission.k8s.io/v1",
-            "kind": "AdmissionReview",
-            "request": {
-                "uid": "1",
-                "operation": "CREATE",
-                "resource": { "group": "", "version": "v1", "resource": "pods" },
-                "namespace": "team-a",
-                "object": { "spec": { "containers": containers } },
-            },
-        });
+        let review = creation("team-a", &json!({ "spec": { "containers": containers } }));
         let (answer, _) = answer(&rule_set(), &review);
         prop_assert_eq!(&answer["response"]["auditAnnotations"]["secrets"], "ghcr-acme,docker-hub,harbor-pull");
     }
