@@ -163,12 +163,6 @@ impl NamespaceSelection {
                 .is_none_or(|selector| namespace.labels.is_some_and(|labels| selector.matches(labels)))
     }
 
-    /// Whether labels decide.
-    #[must_use]
-    pub fn needs_labels(&self) -> bool {
-        self.selector.is_some()
-    }
-
     /// The only namespaces it can select, where it names each of them.
     pub(super) fn named(&self) -> Option<&[String]> {
         self.include
