@@ -1,0 +1,307 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// attempts are made to start: between the choice of a free port and its use somebody else can take it.
+	attempts = 5
+	// startTimeout is generous: a compiler may be busy on the same cores.
+	startTimeout = 2 * time.Minute
+	pollInterval = 50 * time.Millisecond
+)
+
+func init() { commands["serve"] = serve }
+
+// Running is what is told, as one line of JSON, once the servers answer.
+type Running struct {
+	// Server is the API server's URL.
+	Server string `json:"server"`
+	// CertificateAuthority is the file with the certificate that the API server's own can be checked by.
+	CertificateAuthority string `json:"certificateAuthority"`
+	// Token is one of a member of system:masters.
+	Token string `json:"token"`
+	// Kubeconfig is a file that says the same to kubectl.
+	Kubeconfig string `json:"kubeconfig"`
+	// AuditLog is the API server's file of audit events.
+	AuditLog string `json:"auditLog"`
+	// WebhookClientAuthority is the file with the CA of the certificate that the API server shows to webhooks.
+	WebhookClientAuthority string `json:"webhookClientAuthority"`
+	// Folder holds all of it, and the logs.
+	Folder string `json:"folder"`
+}
+
+// serve runs etcd, the API server and the controllers on loopback until standard input closes or a signal comes. They
+// and their folder are gone when it ends.
+func serve([]string) {
+	ending := make(chan os.Signal, 1)
+	signal.Notify(ending, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
+	closed := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(closed)
+	}()
+	context, cancel := context.WithCancel(context.Background())
+	go func() {
+		select {
+		case <-ending:
+		case <-closed:
+		}
+		cancel()
+	}()
+	var plane *controlPlane
+	var err error
+	for range attempts {
+		// In this goroutine, which has the main thread: see leash.
+		if plane, err = start(context); err == nil || context.Err() != nil || !errors.Is(err, errPortTaken) {
+			break
+		}
+	}
+	if err != nil {
+		if context.Err() != nil {
+			return
+		}
+		fail("the control plane does not start: %v", err)
+	}
+	defer plane.stop()
+	if err := json.NewEncoder(os.Stdout).Encode(plane.running); err != nil {
+		plane.stop()
+		fail("nobody reads where the control plane is: %v", err)
+	}
+	select {
+	case <-context.Done():
+	case dead := <-plane.ended:
+		tail := plane.tail(dead)
+		plane.stop()
+		fail("%s has ended by itself\n%s", dead, tail)
+	}
+}
+
+var errPortTaken = errors.New("a port was taken by somebody else")
+
+// controlPlane is what has been started.
+type controlPlane struct {
+	running Running
+	servers []*exec.Cmd
+	// ended gets the name of each server that ends.
+	ended  chan string
+	client *http.Client
+}
+
+func start(context context.Context) (plane *controlPlane, err error) {
+	folder, err := os.MkdirTemp("", "pullkey-control-plane-")
+	if err != nil {
+		return nil, err
+	}
+	plane = &controlPlane{ended: make(chan string, 16), client: &http.Client{Timeout: 5 * time.Second}}
+	defer func() {
+		if err != nil {
+			plane.stop()
+		}
+	}()
+	plane.running.Folder = folder
+	within, cancel := contextWithTimeout(context)
+	defer cancel()
+
+	credentials, err := writeCredentials(folder)
+	if err != nil {
+		return plane, err
+	}
+	etcd, err := freePort()
+	if err != nil {
+		return plane, err
+	}
+	etcdURL := fmt.Sprintf("http://127.0.0.1:%d", etcd)
+	if err := plane.run("etcd",
+		"--data-dir="+filepath.Join(folder, "etcd"), "--name=etcd",
+		"--listen-client-urls="+etcdURL, "--advertise-client-urls="+etcdURL,
+		"--listen-peer-urls=http://127.0.0.1:0", "--initial-advertise-peer-urls=http://127.0.0.1:0",
+		"--initial-cluster=etcd=http://127.0.0.1:0", "--unsafe-no-fsync", "--log-level=warn",
+	); err != nil {
+		return plane, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return plane, err
+	}
+	running := &plane.running
+	running.Server = fmt.Sprintf("https://127.0.0.1:%d", port)
+	running.CertificateAuthority = filepath.Join(folder, "apiserver.crt")
+	running.Token = credentials.adminToken
+	running.AuditLog = filepath.Join(folder, "audit.log")
+	running.WebhookClientAuthority = credentials.webhookClientAuthority
+	if err := plane.run("kube-apiserver",
+		"--etcd-servers="+etcdURL,
+		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port), "--cert-dir="+folder,
+		// No route out of the machine is needed, nor looked for.
+		"--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24",
+		"--authorization-mode=RBAC", "--allow-privileged=true", "--token-auth-file="+credentials.tokens,
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file="+credentials.serviceAccountPublic,
+		"--service-account-signing-key-file="+credentials.serviceAccountKey,
+		"--audit-policy-file="+credentials.auditPolicy, "--audit-log-path="+running.AuditLog,
+		"--admission-control-config-file="+credentials.admission,
+	); err != nil {
+		return plane, err
+	}
+	if err := plane.until(within, "the API server is ready", func() bool {
+		return plane.asks("/readyz") == http.StatusOK
+	}); err != nil {
+		return plane, err
+	}
+	if running.Kubeconfig, err = writeKubeconfig(folder, "admin", *running, running.Token); err != nil {
+		return plane, err
+	}
+	controllers, err := writeKubeconfig(folder, "controllers", *running, credentials.controllersToken)
+	if err != nil {
+		return plane, err
+	}
+	if err := plane.run("kube-controller-manager",
+		"--kubeconfig="+controllers, "--service-account-private-key-file="+credentials.serviceAccountKey,
+		"--leader-elect=false", "--secure-port=0",
+		// The rights are bound to one account a controller.
+		"--use-service-account-credentials=true",
+		"--controllers="+strings.Join([]string{
+			"namespace-controller", "serviceaccount-controller", "root-ca-certificate-publisher-controller",
+			"deployment-controller", "replicaset-controller", "statefulset-controller", "daemonset-controller",
+			"job-controller", "cronjob-controller", "garbage-collector-controller", "resourcequota-controller",
+			"clusterrole-aggregation-controller",
+		}, ","),
+	); err != nil {
+		return plane, err
+	}
+	// Pods are refused before it.
+	return plane, plane.until(within, "the service account `default` is there", func() bool {
+		return plane.asks("/api/v1/namespaces/default/serviceaccounts/default") == http.StatusOK
+	})
+}
+
+func contextWithTimeout(parent context.Context) (context.Context, context.CancelFunc) {
+	timeout := startTimeout
+	if text := os.Getenv("KUBEBUILDER_CONTROLPLANE_START_TIMEOUT"); text != "" {
+		given, err := time.ParseDuration(text)
+		if err != nil {
+			fail("KUBEBUILDER_CONTROLPLANE_START_TIMEOUT is `%s`\naccepted: a duration such as `20s`", text)
+		}
+		timeout = given
+	}
+	return context.WithTimeout(parent, timeout)
+}
+
+// run starts a server with its output in the folder, and on standard error as well where that is asked for.
+func (plane *controlPlane) run(name string, arguments ...string) error {
+	path, err := asset(name)
+	if err != nil {
+		return err
+	}
+	log, err := os.Create(filepath.Join(plane.running.Folder, name+".log"))
+	if err != nil {
+		return err
+	}
+	command := exec.Command(path, arguments...)
+	command.Args[0] = name
+	command.Stdout, command.Stderr = log, log
+	if os.Getenv("KUBEBUILDER_ATTACH_CONTROL_PLANE_OUTPUT") == "true" {
+		command.Stderr = io.MultiWriter(log, os.Stderr)
+	}
+	command.SysProcAttr = leash()
+	if err := command.Start(); err != nil {
+		return fmt.Errorf("cannot run `%s` for %s: %w", path, name, err)
+	}
+	plane.servers = append(plane.servers, command)
+	go func() {
+		_ = command.Wait()
+		_ = log.Close()
+		plane.ended <- name
+	}()
+	return nil
+}
+
+// until waits for a condition for as long as every server lives.
+func (plane *controlPlane) until(context context.Context, what string, holds func() bool) error {
+	for ticker := time.NewTicker(pollInterval); !holds(); {
+		select {
+		case <-context.Done():
+			return fmt.Errorf("waited until %s: %w", what, context.Err())
+		case dead := <-plane.ended:
+			tail := plane.tail(dead)
+			if strings.Contains(tail, "address already in use") {
+				return fmt.Errorf("%w: %s\n%s", errPortTaken, dead, tail)
+			}
+			return fmt.Errorf("waited until %s, and %s has ended\n%s", what, dead, tail)
+		case <-ticker.C:
+		}
+	}
+	return nil
+}
+
+// asks gives the API server's status for a path, or 0 without an answer.
+func (plane *controlPlane) asks(path string) int {
+	if plane.client.Transport == nil {
+		transport, err := trusting(plane.running.CertificateAuthority)
+		if err != nil {
+			// The API server has not written its certificate yet.
+			return 0
+		}
+		plane.client.Transport = transport
+	}
+	request, err := http.NewRequest(http.MethodGet, plane.running.Server+path, nil)
+	if err != nil {
+		return 0
+	}
+	request.Header.Set("Authorization", "Bearer "+plane.running.Token)
+	response, err := plane.client.Do(request)
+	if err != nil {
+		return 0
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+// tail is the end of a server's log.
+func (plane *controlPlane) tail(name string) string {
+	log, err := os.ReadFile(filepath.Join(plane.running.Folder, name+".log"))
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+}
+
+// stop kills the servers and removes their folder: what they hold is of no use to anybody.
+func (plane *controlPlane) stop() {
+	for _, server := range plane.servers {
+		_ = server.Process.Kill()
+	}
+	for range plane.servers {
+		select {
+		case <-plane.ended:
+		case <-time.After(10 * time.Second):
+		}
+	}
+	_ = os.RemoveAll(plane.running.Folder)
+}
+
+// freePort is one that nobody listens on just now.
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
