@@ -1,0 +1,149 @@
+//! The control plane: built and started once, by the program in `tests/control-plane`.
+//!
+//! In: the environment, where the variables of controller-runtime's envtest count: `TEST_ASSET_KUBE_APISERVER` and its
+//! like and `KUBEBUILDER_ASSETS` name servers to use instead, `USE_EXISTING_CLUSTER=true` a cluster that runs (on this
+//! machine: its API server must reach loopback), `KUBEBUILDER_ATTACH_CONTROL_PLANE_OUTPUT=true` shows the servers' logs.
+//! Out: clients. Refuses to go on without Go: who asks for these tests is not to take silence for a yes.
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::Value;
+
+use super::Api;
+
+/// A control plane that runs.
+pub(crate) struct ControlPlane {
+    running: Option<Running>,
+}
+
+/// One of ours.
+struct Running {
+    facts: Value,
+    /// The servers end when its standard input closes, which is when this process ends.
+    #[expect(dead_code, reason = "what counts is that it lives as long as this process")]
+    program: Child,
+}
+
+/// The control plane of this test process.
+pub(crate) fn control_plane() -> &'static ControlPlane {
+    static PLANE: OnceLock<ControlPlane> = OnceLock::new();
+    PLANE.get_or_init(|| {
+        let existing = env::var("USE_EXISTING_CLUSTER").is_ok_and(|value| value == "true");
+        ControlPlane {
+            running: (!existing).then(Running::start),
+        }
+    })
+}
+
+/// The program of `tests/control-plane`, built if need be. That takes minutes, once per machine.
+pub(crate) fn control_plane_program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        // Not through the capture of the test runner: somebody is waiting.
+        let built = Command::new("go")
+            .args(["run", "./build"])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/control-plane"))
+            .envs([("GOTOOLCHAIN", "local"), ("GOFLAGS", "-mod=readonly")])
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap_or_else(|error| {
+                panic!("the tests on a real API server need Go, as tests/control-plane/go.mod says which: {error}")
+            });
+        assert!(built.status.success(), "cannot build tests/control-plane");
+        PathBuf::from(String::from_utf8(built.stdout).unwrap().trim())
+    })
+}
+
+impl Running {
+    fn start() -> Self {
+        let mut program = Command::new(control_plane_program())
+            .arg("serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(program.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let facts = serde_json::from_str(&line).unwrap_or_else(|_| panic!("the control plane does not start"));
+        Self { facts, program }
+    }
+
+    fn fact(&self, name: &str) -> &str {
+        self.facts[name].as_str().unwrap()
+    }
+}
+
+impl ControlPlane {
+    /// A client of a member of `system:masters`. It belongs to the runtime that it is made in.
+    pub(crate) async fn api(&self) -> Api {
+        let config = match &self.running {
+            Some(running) => {
+                let kubeconfig = Kubeconfig::read_from(running.fact("kubeconfig")).unwrap();
+                kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await
+            }
+            None => kube::Config::from_kubeconfig(&KubeConfigOptions::default()).await,
+        };
+        Api::new(config.expect("a kubeconfig that says where the API server is"))
+    }
+
+    /// `kubectl` with these arguments and that standard input; it must succeed.
+    pub(crate) fn kubectl(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.try_kubectl(arguments, input);
+        output.unwrap_or_else(|error| panic!("kubectl {}: {error}", arguments.join(" ")))
+    }
+
+    /// `kubectl` with these arguments and that standard input: what it printed, or its complaint.
+    pub(crate) fn try_kubectl(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+        let mut command = match env::var_os("TEST_ASSET_KUBECTL") {
+            Some(kubectl) => Command::new(kubectl),
+            None => {
+                let mut command = Command::new(control_plane_program());
+                command.arg("kubectl");
+                command
+            }
+        };
+        if let Some(running) = &self.running {
+            command.env("KUBECONFIG", running.fact("kubeconfig"));
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), input).unwrap();
+        let output = command
+            .args(arguments)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdin(fs::File::open(file.path()).unwrap())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        if output.status.success() {
+            Ok(text(output.stdout))
+        } else {
+            Err(text(output.stderr))
+        }
+    }
+
+    /// The API server's audit events so far, if this control plane is ours.
+    pub(crate) fn audit_events(&self) -> Vec<Value> {
+        let log = fs::read_to_string(self.running.as_ref().expect("a control plane of ours").fact("auditLog")).unwrap();
+        // The last line may not be whole yet.
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The CA of the certificate that the API server shows to webhooks that ask for one.
+    pub(crate) fn webhook_client_authority(&self) -> &Path {
+        Path::new(
+            self.running
+                .as_ref()
+                .expect("a control plane of ours")
+                .fact("webhookClientAuthority"),
+        )
+    }
+}

@@ -1,0 +1,16 @@
+//! What Kubernetes decides, asked of a real API server: `cargo test --features e2e`.
+//!
+//! The harness starts one control plane for all of these tests and stops it with them. Each test has namespaces of its
+//! own and, where it needs one, an installation of its own that sees those namespaces only.
+
+#![cfg(test)]
+
+#[cfg(feature = "e2e")]
+mod harness;
+#[cfg(feature = "e2e")]
+mod pods;
+
+#[cfg(not(feature = "e2e"))]
+#[test]
+#[ignore = "needs Go and several minutes the first time: cargo test --features e2e"]
+fn a_real_api_server_is_asked() {}
