@@ -8,6 +8,8 @@
 #[cfg(feature = "e2e")]
 mod harness;
 #[cfg(feature = "e2e")]
+mod oracle;
+#[cfg(feature = "e2e")]
 mod pods;
 
 #[cfg(not(feature = "e2e"))]
