@@ -18,6 +18,12 @@ use axum::routing::get;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+/// Where the kubelet asks whether the program lives.
+pub const LIVEZ: &str = "/livez";
+/// Where it asks whether calls can be served.
+pub const READYZ: &str = "/readyz";
+/// The port of both unless someone says otherwise.
+pub const PORT: u16 = 8080;
 /// Enough for the probes and a few collectors; a stranger can keep no more than these busy.
 const MAX_CONNECTIONS: usize = 64;
 
@@ -41,8 +47,8 @@ pub fn server(readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Server {
 /// The routes of the health port.
 pub fn router(readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Router {
     Router::new()
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
+        .route(LIVEZ, get(livez))
+        .route(READYZ, get(readyz))
         .route("/metrics", get(tell_metrics))
         .with_state(Health { readiness, metrics })
 }

@@ -15,6 +15,8 @@ pub use reader::read;
 pub use response::allowed_after_fault;
 pub use review::{API_VERSION, DEEPEST, Fault, Image, KIND, Malformed, Object, Origin, Pod, Resource, Review};
 
+/// The annotation of Pods that a kubelet read from a file: the API server refuses them with any secret.
+pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 /// The label by which a Pod or a namespace opts out.
 pub const OPT_OUT_LABEL: &str = "pullkey.dev/inject";
 /// The one value of [`OPT_OUT_LABEL`] that does.

@@ -11,10 +11,7 @@ use std::borrow::Cow;
 
 use super::json::{Broken, Json, Read};
 use super::review::{API_VERSION, Fault, Image, KIND, Malformed, Object, Origin, Pod, Resource, Review};
-use super::{OPT_OUT, OPT_OUT_LABEL};
-
-/// The annotation of Pods that a kubelet read from a file: the API server refuses them with any secret.
-const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+use super::{MIRROR_ANNOTATION, OPT_OUT, OPT_OUT_LABEL};
 
 /// The lists of containers: the list, its items and what counts of them.
 const INIT_CONTAINERS: [&str; 3] = [

@@ -23,7 +23,7 @@ mod wait;
 
 pub use accept::{BindFailed, Bound, Server};
 pub use admit::{Admit, Answer};
-pub use router::{PATH, router};
+pub use router::{PATH, PORT, router};
 pub use settings::Settings;
 
 /// The protocols to offer in a rustls configuration, in order of preference: the API server offers only `http/1.1`

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 
 /// Where reviews are answered.
 pub const PATH: &str = "/mutate";
+/// The port on which they are, unless someone says otherwise.
+pub const PORT: u16 = 8443;
 
 struct Webhook {
     admit: Arc<dyn Admit>,
