@@ -226,7 +226,7 @@ pub(super) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Unusable
 
 const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Unusable> {
     let chain: Result<Vec<_>, PemError> = CertificateDer::pem_slice_iter(pem).collect();
     let chain = chain.map_err(|_| Unusable::DamagedPem(Part::Certificate))?;
     for (position, certificate) in (1..).zip(&chain) {

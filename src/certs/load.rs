@@ -149,7 +149,7 @@ pub(super) fn provider() -> CryptoProvider {
 }
 
 /// The content of a file that is no larger than [`LARGEST_FILE`].
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let unreadable = |source| LoadError::Unreadable {
         path: path.to_owned(),
         source,

@@ -8,6 +8,7 @@
 //!   make ─► files          load ─► judge ─► ServerConfig ◄─ watch, every few seconds and on demand
 //! ```
 
+pub mod bundle;
 pub mod files;
 #[cfg(test)]
 mod fixtures;

@@ -26,7 +26,10 @@ mod spec;
 
 pub use compile::{Compiled, Context};
 pub use diagnostic::{Diagnostic, Severity};
-pub use names::{ACCEPTED_LABEL as ACCEPTED_NAMESPACE_NAME, is_label as is_namespace_name};
+pub use names::{
+    ACCEPTED_LABEL as ACCEPTED_NAMESPACE_NAME, ACCEPTED_SUBDOMAIN as ACCEPTED_NAME, is_label as is_namespace_name,
+    is_subdomain as is_name,
+};
 pub use namespaces::{Namespace, NamespaceSelection};
 pub use pattern::ImagePattern;
 pub use regex::ImageRegex;

@@ -3,7 +3,7 @@
 /// What a namespace may be called.
 pub const ACCEPTED_LABEL: &str = "lower-case letters, digits and inner `-`, at most 63";
 /// What a rule or a secret may be called.
-pub(super) const ACCEPTED_SUBDOMAIN: &str = "lower-case letters, digits and inner `-` and `.`, at most 253";
+pub const ACCEPTED_SUBDOMAIN: &str = "lower-case letters, digits and inner `-` and `.`, at most 253";
 
 /// Whether the text is a DNS label: the name of a namespace.
 #[must_use]
@@ -13,7 +13,8 @@ pub fn is_label(text: &str) -> bool {
 
 /// Whether the text is a DNS subdomain: the name of most other objects. Only the whole has a limit, as in
 /// `IsDNS1123Subdomain` of apimachinery.
-pub(super) fn is_subdomain(text: &str) -> bool {
+#[must_use]
+pub fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_part)
 }
 

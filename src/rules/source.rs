@@ -413,7 +413,9 @@ fn list(storage: &dyn Storage, path: &Path) -> Result<Vec<PathBuf>, Box<Diagnost
     Ok(paths)
 }
 
-fn is_rules_file(path: &Path) -> bool {
+/// Whether a file of a directory is looked at, by its name.
+#[must_use]
+pub fn is_rules_file(path: &Path) -> bool {
     let is_hidden = path
         .file_name()
         .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
