@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-/// Modules that decide, each with the modules of ours that it may use.
-const PURE: [(&str, &[&str]); 9] = [
+/// Modules that only compute, each with the modules of ours that it may use.
+const PURE: [(&str, &[&str]); 10] = [
     ("duration", &[]),
     ("glob", &[]),
     ("image", &[]),
@@ -30,6 +30,10 @@ const PURE: [(&str, &[&str]); 9] = [
             "rules",
             "yaml",
         ],
+    ),
+    (
+        "manifests",
+        &["admission", "certs", "duration", "health", "image", "rules", "server"],
     ),
 ];
 

@@ -1,0 +1,151 @@
+//! The objects as files for kustomize.
+
+use std::slice;
+
+use serde_json::{Value, json};
+
+use super::registration::{WEBHOOK_NAME, registration};
+use super::{
+    CERTIFICATE, Manifest, NAME, Options, RULES, Unwritable, certificate, server_name, webhook_labels, workload, yaml,
+};
+
+const API_VERSION: &str = "kustomize.config.k8s.io/v1beta1";
+const KIND: &str = "Kustomization";
+/// What a given certificate consists of, as `pullkey certs` names it.
+const FILES: [&str; 3] = ["ca.crt", "tls.crt", "tls.key"];
+
+/// Paths and texts.
+type Files = Vec<(String, String)>;
+
+/// All files, by paths with `/`.
+pub(super) fn tree(options: &Options) -> Result<Files, Unwritable> {
+    let mut files = base(options)?;
+    files.extend(cert_manager(options)?);
+    files.extend(given_certificate(options)?);
+    Ok(files)
+}
+
+fn base(options: &Options) -> Result<Files, Unwritable> {
+    let mut objects = vec![workload::namespace(options)];
+    objects.extend(workload::objects(options));
+    objects.push(registration(options, None));
+    let mut files = Vec::new();
+    for manifest in &objects {
+        files.push((file_name(&manifest.object), yaml(slice::from_ref(manifest))?));
+    }
+    let resources: Vec<_> = files.iter().map(|(name, _)| name.clone()).collect();
+    let rules = options.rules.0.iter();
+    let rules: Files = rules
+        .map(|(name, text)| (format!("rules/{name}"), text.clone()))
+        .collect();
+    let kustomization = Manifest::new(
+        "All but the certificate: apply one of the overlays, or one of your own on top of it. `pullkey manifests --out`\n\
+         wrote this; let it also change what several objects must agree on, such as the namespace or a port.\n\
+         The rules are the files in rules/, which `pullkey check` and `--rules` of the next `--out` take as they are. Their\n\
+         ConfigMap has no hash in its name, since the webhook reads rules again by itself: no Pod has to be replaced.",
+        json!({
+            "apiVersion": API_VERSION,
+            "configMapGenerator": [{
+                "files": rules.iter().map(|(path, _)| path).collect::<Vec<_>>(),
+                "name": RULES,
+                "namespace": options.namespace,
+                "options": {"disableNameSuffixHash": true, "labels": webhook_labels()},
+            }],
+            "kind": KIND,
+            "resources": resources,
+        }),
+    );
+    files.extend(rules);
+    files.push(("kustomization.yaml".to_owned(), yaml(&[kustomization])?));
+    Ok(below("base", files))
+}
+
+fn cert_manager(options: &Options) -> Result<Files, Unwritable> {
+    let patch = Manifest::new(
+        "cert-manager puts the authority of this Certificate into the registration and keeps it there.",
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": {"annotations": certificate::annotations(options), "name": NAME},
+        }),
+    );
+    let kustomization = Manifest::new(
+        "With a certificate by cert-manager, which must be there before:\n\
+         \n  kubectl apply -k overlays/cert-manager",
+        json!({
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "patches": [{"path": "inject-ca.yaml"}],
+            "resources": ["../../base", "certificates.yaml"],
+        }),
+    );
+    let files = vec![
+        ("certificates.yaml".to_owned(), yaml(&certificate::objects(options))?),
+        ("inject-ca.yaml".to_owned(), yaml(&[patch])?),
+        ("kustomization.yaml".to_owned(), yaml(&[kustomization])?),
+    ];
+    Ok(below("overlays/cert-manager", files))
+}
+
+fn given_certificate(options: &Options) -> Result<Files, Unwritable> {
+    let kustomization = Manifest::new(
+        format!(
+            "With a certificate that you bring: ca.crt, tls.crt and tls.key in this directory. Pullkey makes them, too:\n\
+             \n  pullkey certs --out overlays/given-certificate --dns {}\n  \
+             kubectl apply -k overlays/given-certificate\n\
+             \n\
+             The registration gets its caBundle from ca.crt. The CA's key is not needed here; keep it elsewhere.\n\
+             To renew, replace tls.crt and tls.key and apply again: the Secret keeps its name, and the webhook serves the new\n\
+             certificate without a restart, as soon as its volume follows, within about two minutes. `pullkey certs` makes a\n\
+             new CA each time. A new CA needs three steps, or calls would fail meanwhile: add it to ca.crt and apply; replace\n\
+             tls.crt and tls.key and apply; five minutes later, take the old CA out of ca.crt and apply.",
+            server_name(&options.namespace),
+        ),
+        json!({
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "replacements": [{
+                // A Secret's data is base64 of the file, which is what a caBundle is.
+                "source": {"fieldPath": "data.[ca.crt]", "kind": "Secret", "name": CERTIFICATE},
+                "targets": [{
+                    "fieldPaths": [format!("webhooks.[name={WEBHOOK_NAME}].clientConfig.caBundle")],
+                    "options": {"create": true},
+                    "select": {"kind": "MutatingWebhookConfiguration", "name": NAME},
+                }],
+            }],
+            "resources": ["../../base"],
+            "secretGenerator": [{
+                "files": FILES,
+                "name": CERTIFICATE,
+                "namespace": options.namespace,
+                "options": {"disableNameSuffixHash": true, "labels": webhook_labels()},
+                "type": "kubernetes.io/tls",
+            }],
+        }),
+    );
+    let ignored = "# Certificates are brought here and never committed.\n*.crt\n*.key\n";
+    let files = vec![
+        (".gitignore".to_owned(), ignored.to_owned()),
+        ("kustomization.yaml".to_owned(), yaml(&[kustomization])?),
+    ];
+    Ok(below("overlays/given-certificate", files))
+}
+
+fn below(directory: &str, files: Files) -> Files {
+    files
+        .into_iter()
+        .map(|(name, text)| (format!("{directory}/{name}"), text))
+        .collect()
+}
+
+/// `network-policy.yaml` for a `NetworkPolicy`: there is one object of a kind.
+fn file_name(object: &Value) -> String {
+    let mut name = String::new();
+    for character in object["kind"].as_str().unwrap_or_default().chars() {
+        if character.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(character.to_ascii_lowercase());
+    }
+    name + ".yaml"
+}

@@ -1,0 +1,277 @@
+//! What runs the webhook, and what is around it.
+
+use serde_json::{Value, json};
+
+use super::{CERTIFICATE, CLUSTER_CRITICAL, Manifest, Options, RULES, WEBHOOK, labels, webhook_labels};
+use crate::health::{LIVEZ, READYZ};
+use crate::server::Settings;
+
+/// Where the container finds its rules.
+const RULES_DIRECTORY: &str = "/etc/pullkey/rules";
+/// And its certificate.
+const CERTIFICATE_DIRECTORY: &str = "/etc/pullkey/tls";
+/// The names of the two ports.
+const HTTPS: &str = "https";
+const HEALTH: &str = "health";
+/// What the Service listens on; a registration that names no port means this one.
+pub(super) const SERVICE_PORT: u16 = 443;
+/// What a kubelet may be late with the signal and a process with its end, in seconds.
+const END_MARGIN: u64 = 5;
+
+/// All but the namespace and the rules, in the order in which they are to be applied.
+pub(super) fn objects(options: &Options) -> Vec<Manifest> {
+    let first = [service_account(options), service(options)];
+    let then = [deployment(options), disruption_budget(options), network_policy(options)];
+    first.into_iter().chain(critical_pods(options)).chain(then).collect()
+}
+
+pub(super) fn namespace(options: &Options) -> Manifest {
+    Manifest::new(
+        "A namespace of Pullkey's own. The webhook is never asked about the Pods in it, so they start while it is down.\n\
+         Nothing here needs more than the strictest Pod Security Standard allows.",
+        json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "labels": {
+                    "app.kubernetes.io/name": super::NAME,
+                    "pod-security.kubernetes.io/audit": "restricted",
+                    "pod-security.kubernetes.io/enforce": "restricted",
+                    "pod-security.kubernetes.io/warn": "restricted",
+                },
+                "name": options.namespace,
+            },
+        }),
+    )
+}
+
+fn service_account(options: &Options) -> Manifest {
+    Manifest::new(
+        "The webhook asks the API server for nothing: no Role is bound to its account, and its Pods get no token.",
+        json!({
+            "apiVersion": "v1",
+            "automountServiceAccountToken": false,
+            "kind": "ServiceAccount",
+            "metadata": {"labels": webhook_labels(), "name": WEBHOOK, "namespace": options.namespace},
+        }),
+    )
+}
+
+/// Only for the priority classes of the system: others are free.
+fn critical_pods(options: &Options) -> Option<Manifest> {
+    let class = options.priority_class.to_string();
+    let manifest = Manifest::new(
+        format!(
+            "Some clusters, GKE among them, admit Pods of the class {class} outside of kube-system\n\
+             only where a quota speaks of them."
+        ),
+        json!({
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"labels": labels(), "name": "pullkey-critical-pods", "namespace": options.namespace},
+            "spec": {
+                "hard": {"pods": "100"},
+                "scopeSelector": {
+                    "matchExpressions": [{"operator": "In", "scopeName": "PriorityClass", "values": [class]}],
+                },
+            },
+        }),
+    );
+    [CLUSTER_CRITICAL, "system-node-critical"]
+        .contains(&class.as_str())
+        .then_some(manifest)
+}
+
+/// The rules as an object; kustomize makes the same of files.
+pub(super) fn rules(options: &Options) -> Manifest {
+    Manifest::new(
+        "The rules, which the webhook reads again by itself when they change. Keep yours in a file and name it with\n\
+         `--rules` whenever you print this: what is applied last counts.",
+        json!({
+            "apiVersion": "v1",
+            "data": options.rules,
+            "kind": "ConfigMap",
+            "metadata": {"labels": webhook_labels(), "name": RULES, "namespace": options.namespace},
+        }),
+    )
+}
+
+fn service(options: &Options) -> Manifest {
+    Manifest::new(
+        "What the API server calls. It is not called `pullkey`: the variables that Kubernetes makes of a Service's name\n\
+         would read as options.",
+        json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"labels": webhook_labels(), "name": WEBHOOK, "namespace": options.namespace},
+            "spec": {
+                "ports": [{
+                    "appProtocol": "https",
+                    "name": HTTPS,
+                    "port": SERVICE_PORT,
+                    "protocol": "TCP",
+                    "targetPort": HTTPS,
+                }],
+                "selector": webhook_labels(),
+            },
+        }),
+    )
+}
+
+fn deployment(options: &Options) -> Manifest {
+    let Settings {
+        drain_grace,
+        drain_last_resort,
+        ..
+    } = Settings::default();
+    let (grace, last_resort) = (drain_grace.as_secs(), drain_last_resort.as_secs());
+    let comment = format!(
+        "The webhook. A new Pod is ready before an old one ends, so a rollout loses no call. An old one goes on serving\n\
+         for {grace} s after SIGTERM, since API servers learn late of its end, and then waits at most {last_resort} s for the last\n\
+         call; hence the grace period. Memory is bounded: what all calls together may hold stays below 200 MiB. CPU has\n\
+         no limit, since a throttled webhook is a slow API server. Pods spread over nodes and zones as far as there are\n\
+         some; a preferred anti-affinity would say the same twice. No user is named: the image has one without rights,\n\
+         and OpenShift chooses its own. Nothing is mounted by subPath, which would never be updated."
+    );
+    Manifest::new(
+        comment,
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"labels": webhook_labels(), "name": WEBHOOK, "namespace": options.namespace},
+            "spec": {
+                "replicas": options.replicas,
+                "selector": {"matchLabels": webhook_labels()},
+                "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}, "type": "RollingUpdate"},
+                "template": {
+                    "metadata": {"labels": webhook_labels()},
+                    "spec": {
+                        "containers": [container(options, grace)],
+                        "enableServiceLinks": false,
+                        "imagePullSecrets": pull_secrets(options),
+                        "nodeSelector": {"kubernetes.io/os": "linux"},
+                        "priorityClassName": options.priority_class,
+                        "securityContext": {
+                            "runAsNonRoot": true,
+                            "seccompProfile": {"type": "RuntimeDefault"},
+                        },
+                        "serviceAccountName": WEBHOOK,
+                        "terminationGracePeriodSeconds": grace + last_resort + END_MARGIN,
+                        "topologySpreadConstraints": [
+                            spread_over("kubernetes.io/hostname"),
+                            spread_over("topology.kubernetes.io/zone"),
+                        ],
+                        "volumes": [
+                            {"configMap": {"name": RULES}, "name": "rules"},
+                            {"name": "tls", "secret": {"secretName": CERTIFICATE}},
+                        ],
+                    },
+                },
+            },
+        }),
+    )
+}
+
+fn container(options: &Options, grace: u64) -> Value {
+    let (https, health) = (options.https_port, options.health_port);
+    // `[::]` takes calls over IPv6 and IPv4.
+    let arguments = [
+        "webhook".to_owned(),
+        format!("--listen=[::]:{https}"),
+        format!("--health-listen=[::]:{health}"),
+        format!("--tls-cert={CERTIFICATE_DIRECTORY}/tls.crt"),
+        format!("--tls-key={CERTIFICATE_DIRECTORY}/tls.key"),
+        format!("--rules={RULES_DIRECTORY}"),
+        format!("--own-namespace={}", options.namespace),
+        format!("--drain-grace={grace}s"),
+        "--log-format=json".to_owned(),
+    ];
+    json!({
+        "args": arguments,
+        "image": options.image,
+        "livenessProbe": probe(LIVEZ, 10, 3),
+        "name": "webhook",
+        "ports": [
+            {"containerPort": https, "name": HTTPS, "protocol": "TCP"},
+            {"containerPort": health, "name": HEALTH, "protocol": "TCP"},
+        ],
+        "readinessProbe": probe(READYZ, 5, 2),
+        "resources": {"limits": {"memory": "256Mi"}, "requests": {"cpu": "50m", "memory": "64Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": true,
+        },
+        // Every second, so that a rollout waits for nothing, and for a minute, so that a busy node kills nobody.
+        "startupProbe": probe(LIVEZ, 1, 60),
+        "volumeMounts": [
+            {"mountPath": RULES_DIRECTORY, "name": "rules", "readOnly": true},
+            {"mountPath": CERTIFICATE_DIRECTORY, "name": "tls", "readOnly": true},
+        ],
+    })
+}
+
+fn probe(path: &str, period: u32, failures: u32) -> Value {
+    json!({
+        "failureThreshold": failures,
+        "httpGet": {"path": path, "port": HEALTH},
+        "periodSeconds": period,
+        "timeoutSeconds": 3,
+    })
+}
+
+fn pull_secrets(options: &Options) -> Option<Vec<Value>> {
+    let secrets = options.pull_secrets.iter().map(|name| json!({"name": name}));
+    (!options.pull_secrets.is_empty()).then(|| secrets.collect())
+}
+
+/// Counted within one revision, or the Pods of an old one would push those of the next together.
+fn spread_over(topology: &str) -> Value {
+    json!({
+        "labelSelector": {"matchLabels": webhook_labels()},
+        "matchLabelKeys": ["pod-template-hash"],
+        "maxSkew": 1,
+        "topologyKey": topology,
+        "whenUnsatisfiable": "ScheduleAnyway",
+    })
+}
+
+fn disruption_budget(options: &Options) -> Manifest {
+    Manifest::new(
+        "A drained node takes one webhook along, never all. One that is not ready serves nobody and holds up no drain.",
+        json!({
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {"labels": webhook_labels(), "name": WEBHOOK, "namespace": options.namespace},
+            "spec": {
+                "maxUnavailable": 1,
+                "selector": {"matchLabels": webhook_labels()},
+                "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            },
+        }),
+    )
+}
+
+fn network_policy(options: &Options) -> Manifest {
+    Manifest::new(
+        "Calls, probes and metrics come in, nothing goes out. The API server is no Pod, so only its address could be\n\
+         named, and that differs from cluster to cluster: whoever knows it adds a `from`. Many networks let nodes through\n\
+         in any case, so this is no proof of who calls; `--client-ca` of the webhook is.",
+        json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"labels": webhook_labels(), "name": WEBHOOK, "namespace": options.namespace},
+            "spec": {
+                "egress": [],
+                "ingress": [{
+                    "ports": [
+                        {"port": options.https_port, "protocol": "TCP"},
+                        {"port": options.health_port, "protocol": "TCP"},
+                    ],
+                }],
+                "podSelector": {"matchLabels": webhook_labels()},
+                "policyTypes": ["Ingress", "Egress"],
+            },
+        }),
+    )
+}
