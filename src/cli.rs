@@ -2,13 +2,13 @@
 //!
 //! In: arguments and the environment. Out: one [`Command`] whose every value is well-formed, or clap's error. Refuses
 //! to do anything with it. Each option can also be given as a variable of its name behind `PULLKEY_`; an empty variable
-//! counts as none. No option may be called `port`, `service-…` or `port-…`: Kubernetes puts variables of these names into
-//! every Pod beside a Service called `pullkey`.
+//! counts as none. No option may be called `port`, `service-…` or `port-…`, nor one of these behind `webhook-`: Kubernetes
+//! puts variables of such names into Pods beside Services called `pullkey` and `pullkey-webhook`.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -18,7 +18,9 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, Resettable, TypedV
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use pullkey::certs::make::DnsName;
+use pullkey::manifests::{FailurePolicy, Image, NamespaceName, ObjectName, Options, Timeout};
 use pullkey::rules::{ACCEPTED_NAMESPACE_NAME, is_namespace_name};
+use pullkey::{health, server};
 use tracing::Level;
 
 /// Puts the right imagePullSecrets on every new Kubernetes Pod
@@ -40,6 +42,7 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     Check(CheckArgs),
     Certs(CertsArgs),
+    Manifests(ManifestsArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }
@@ -58,7 +61,7 @@ pub(crate) struct WebhookArgs {
         long,
         value_name = "ADDR:PORT",
         env = "PULLKEY_LISTEN",
-        default_value = "127.0.0.1:8443", value_parser = socket
+        default_value = format!("127.0.0.1:{}", server::PORT), value_parser = socket
     )]
     pub(crate) listen: SocketAddr,
     /// Serving certificate as PEM, what leads to its CA after it [default: a development certificate]
@@ -75,7 +78,7 @@ pub(crate) struct WebhookArgs {
         long,
         value_name = "ADDR:PORT",
         env = "PULLKEY_HEALTH_LISTEN",
-        default_value = "127.0.0.1:8080"
+        default_value = format!("127.0.0.1:{}", health::PORT)
     )]
     pub(crate) health_listen: HealthListen,
     /// How long to go on serving after SIGTERM before connections are closed
@@ -143,7 +146,7 @@ pub(crate) struct CertsArgs {
     /// Directory to write to; made if it is missing
     #[arg(long, value_name = "DIR", env = "PULLKEY_OUT")]
     pub(crate) out: PathBuf,
-    /// DNS name of the server, such as `pullkey.pullkey.svc`; repeatable
+    /// DNS name of the server, such as `pullkey-webhook.pullkey.svc`; repeatable
     #[arg(long, value_name = "NAME", env = "PULLKEY_DNS", num_args = 1..)]
     pub(crate) dns: Vec<DnsName>,
     /// IP address of the server; repeatable; in the variable, IPv6 in brackets
@@ -158,6 +161,78 @@ pub(crate) struct CertsArgs {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// Print what installs the webhook on a cluster
+///
+/// Kubernetes objects as YAML, ready for `kubectl apply -f -`; with `--out`, files for kustomize. It reads the rules and
+/// the CA that it is given, and no cluster. What it prints holds no secret.
+#[derive(Debug, Args)]
+pub(crate) struct ManifestsArgs {
+    /// Namespace to install into, Pullkey's own
+    #[arg(short, long, value_name = "NAMESPACE", env = "PULLKEY_NAMESPACE")]
+    #[arg(default_value_t = Options::default().namespace)]
+    pub(crate) namespace: NamespaceName,
+    /// Image of the program
+    #[arg(long, value_name = "IMAGE", env = "PULLKEY_IMAGE", default_value_t = Options::default().image)]
+    pub(crate) image: Image,
+    /// Pull secret of that image, in the same namespace; repeatable
+    #[arg(long, value_name = "NAME", env = "PULLKEY_IMAGE_PULL_SECRET")]
+    pub(crate) image_pull_secret: Vec<ObjectName>,
+    /// Priority class of the webhook's Pods
+    #[arg(long, value_name = "NAME", env = "PULLKEY_PRIORITY_CLASS")]
+    #[arg(default_value_t = Options::default().priority_class)]
+    pub(crate) priority_class: ObjectName,
+    /// How many of these Pods there are
+    #[arg(long, value_name = "NUMBER", env = "PULLKEY_REPLICAS", default_value_t = Options::default().replicas)]
+    pub(crate) replicas: NonZeroU16,
+    /// Their port for calls; the Service has 443
+    #[arg(long, value_name = "PORT", env = "PULLKEY_HTTPS_PORT", default_value_t = Options::default().https_port)]
+    pub(crate) https_port: u16,
+    /// Their port for probes and metrics
+    #[arg(long, value_name = "PORT", env = "PULLKEY_HEALTH_PORT", default_value_t = Options::default().health_port)]
+    pub(crate) health_port: u16,
+    /// Rules file, or a directory of them; repeatable [default: a rule that changes no Pod]
+    #[arg(long, value_name = "PATH", env = "PULLKEY_RULES")]
+    pub(crate) rules: Vec<PathBuf>,
+    /// What becomes of new Pods where the webhook cannot be called: `Ignore` creates them as they are, `Fail` none
+    #[arg(long, value_name = "POLICY", env = "PULLKEY_FAILURE_POLICY", value_parser = failure_policy())]
+    #[arg(default_value_t = Options::default().failure_policy)]
+    pub(crate) failure_policy: FailurePolicy,
+    /// How long the API server waits for an answer, at most 30s
+    #[arg(long, value_name = "DURATION", env = "PULLKEY_TIMEOUT", default_value_t = Options::default().timeout)]
+    pub(crate) timeout: Timeout,
+    /// Namespace whose Pods are none of the webhook's business, besides kube-system and its like; repeatable
+    #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_EXCLUDE_NAMESPACE")]
+    pub(crate) exclude_namespace: Vec<NamespaceName>,
+    /// Where the serving certificate comes from: cert-manager, or the Secret `pullkey-webhook-tls` that you make
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        env = "PULLKEY_CERTIFICATE",
+        default_value = "cert-manager",
+        conflicts_with = "out"
+    )]
+    pub(crate) certificate: CertificateSource,
+    /// CAs of a certificate that you bring, as PEM
+    #[arg(long, value_name = "FILE", env = "PULLKEY_CA_BUNDLE", conflicts_with = "out")]
+    pub(crate) ca_bundle: Option<PathBuf>,
+    /// Write files for kustomize to this directory, an overlay for each source of certificates
+    #[arg(long, value_name = "DIR", env = "PULLKEY_OUT")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace files that are there and differ
+    #[arg(long, env = "PULLKEY_FORCE", value_parser = BoolishValueParser::new())]
+    pub(crate) force: bool,
+    /// YAML with comments, or one List as JSON
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_name = "FORMAT",
+        env = "PULLKEY_OUTPUT",
+        default_value = "yaml",
+        conflicts_with = "out"
+    )]
+    pub(crate) format: ManifestFormat,
 }
 
 /// Print completions for a shell
@@ -215,6 +290,20 @@ pub(crate) struct OutputArgs {
 pub(crate) enum OutputFormat {
     Text,
     Json,
+}
+
+/// How manifests are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ManifestFormat {
+    Yaml,
+    Json,
+}
+
+/// Who makes the serving certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CertificateSource {
+    CertManager,
+    Given,
 }
 
 /// Where health and metrics are served.
@@ -322,6 +411,11 @@ fn level() -> impl TypedValueParser<Value = Level> {
     PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]).try_map(|level| level.parse::<Level>())
 }
 
+fn failure_policy() -> impl TypedValueParser<Value = FailurePolicy> {
+    PossibleValuesParser::new([FailurePolicy::Ignore, FailurePolicy::Fail].map(|policy| policy.to_string()))
+        .try_map(|policy| policy.parse::<FailurePolicy>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -337,6 +431,16 @@ mod tests {
             let variable = |name: &str| format!("PULLKEY_{}", name.replace('-', "_").to_uppercase());
             let found = arg.get_env().map(|name| name.to_str().unwrap().to_owned());
             assert_eq!(found, arg.get_long().map(variable), "{arg:?}");
+        }
+    }
+
+    #[test]
+    fn no_option_is_a_variable_of_a_service() {
+        for arg in command().get_subcommands().flat_map(clap::Command::get_arguments) {
+            let name = arg.get_long().unwrap_or_default();
+            let rest = name.strip_prefix("webhook-").unwrap_or(name);
+            let is_taken = rest == "port" || rest.starts_with("port-") || rest.starts_with("service-");
+            assert!(!is_taken, "{name}");
         }
     }
 

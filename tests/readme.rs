@@ -157,7 +157,7 @@ fn metrics_are_complete() {
 #[test]
 fn options_are_complete() {
     let mut options = BTreeSet::new();
-    for command in ["webhook", "explain", "check", "certs"] {
+    for command in ["webhook", "explain", "check", "certs", "manifests"] {
         let help = Command::new(PULLKEY).args([command, "--help"]).output().unwrap();
         let help = String::from_utf8(help.stdout).unwrap();
         options.extend(long_options(

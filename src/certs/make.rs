@@ -35,7 +35,7 @@ const SERVER_NAME: &str = "Pullkey webhook";
 /// What a serving certificate stands for. Without any name no client accepts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
-    /// Such as `pullkey.pullkey.svc`.
+    /// Such as `pullkey-webhook.pullkey.svc`.
     pub dns: Vec<DnsName>,
     /// For callers that connect to an address.
     pub addresses: Vec<IpAddr>,
@@ -52,7 +52,7 @@ pub enum InvalidDnsName {
     #[error("this is an IP address, which a certificate holds apart from DNS names")]
     Address,
     /// Not labels joined by dots.
-    #[error("expected labels of letters, digits, `-` and `_` joined by dots, such as `pullkey.pullkey.svc`")]
+    #[error("expected labels of letters, digits, `-` and `_` joined by dots, such as `pullkey-webhook.pullkey.svc`")]
     Form,
 }
 

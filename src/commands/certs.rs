@@ -23,7 +23,9 @@ pub(super) fn run(args: CertsArgs) -> Result<ExitStatus, Failure> {
         .collect();
     if shown.is_empty() {
         let failure = Failure::new(ExitStatus::InputWrong, "a serving certificate needs a name");
-        return Err(failure.with_hint(Some("give `--dns` or `--ip`, such as `--dns pullkey.pullkey.svc`")));
+        return Err(failure.with_hint(Some(
+            "give `--dns` or `--ip`, such as `--dns pullkey-webhook.pullkey.svc`",
+        )));
     }
     let now = SystemTime::now();
     let lifetime = Duration::from_hours(24) * u32::from(args.days);

@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod explain;
 mod man;
+mod manifests;
 mod webhook;
 
 use std::borrow::Cow;
@@ -119,6 +120,7 @@ pub(crate) fn run(command: Command) -> Result<ExitStatus, Failure> {
         Command::Explain(args) => explain::run(args),
         Command::Check(args) => check::run(args),
         Command::Certs(args) => certs::run(args),
+        Command::Manifests(args) => manifests::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

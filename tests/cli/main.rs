@@ -5,6 +5,7 @@
 mod certs;
 mod design;
 mod explain;
+mod manifests;
 mod markers;
 #[path = "../common/program.rs"]
 mod program;
@@ -25,7 +26,15 @@ fn help_says_what_there_is() {
     let directory = tempfile::tempdir().unwrap();
     assert_snapshot!("help", run(directory.path(), &["--help"]));
     assert_snapshot!("help_none", run(directory.path(), &[]));
-    for command in ["webhook", "explain", "check", "certs", "completions", "man"] {
+    for command in [
+        "webhook",
+        "explain",
+        "check",
+        "certs",
+        "manifests",
+        "completions",
+        "man",
+    ] {
         assert_snapshot!(format!("help_{command}"), run(directory.path(), &[command, "--help"]));
     }
 }

@@ -1,0 +1,140 @@
+//! `pullkey manifests`: the objects of an installation on standard output, or as files for kustomize.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use pullkey::certs::bundle::CaBundle;
+use pullkey::certs::load;
+use pullkey::manifests::{
+    CERTIFICATE, Certificate, Contradiction, Installation, Options, RulesFiles, list, server_name, yaml,
+};
+use pullkey::rules::source::{Disk, RuleFiles};
+
+use super::check::tell_findings;
+use super::{ExitStatus, Failure, context, print, print_json, tell};
+use crate::cli::{CertificateSource, ManifestFormat, ManifestsArgs};
+
+pub(super) fn run(args: ManifestsArgs) -> Result<ExitStatus, Failure> {
+    let certificate = certificate(&args)?;
+    let Some(rules) = rules(&args)? else {
+        return Ok(ExitStatus::InputWrong);
+    };
+    let namespace = args.namespace.clone();
+    let installation = Installation::new(Options {
+        namespace: args.namespace,
+        image: args.image,
+        pull_secrets: args.image_pull_secret,
+        priority_class: args.priority_class,
+        replicas: args.replicas,
+        https_port: args.https_port,
+        health_port: args.health_port,
+        rules,
+        failure_policy: args.failure_policy,
+        timeout: args.timeout,
+        excluded: args.exclude_namespace,
+    })?;
+    if let Some(directory) = &args.out {
+        let files = installation.tree().map_err(Failure::environment)?;
+        write(directory, &files, args.force)?;
+        return Ok(ExitStatus::Fine);
+    }
+    let objects = installation.objects(&certificate);
+    match args.format {
+        ManifestFormat::Yaml => print(yaml(&objects).map_err(Failure::environment)?.as_bytes())?,
+        ManifestFormat::Json => print_json(&list(&objects))?,
+    }
+    if args.certificate == CertificateSource::Given {
+        tell(&format!(
+            "hint: the webhook waits for its certificate, which must stand for {}:\n  \
+             kubectl create secret tls {CERTIFICATE} --namespace {namespace} --cert tls.crt --key tls.key\n",
+            server_name(&namespace)
+        ));
+    }
+    Ok(ExitStatus::Fine)
+}
+
+impl From<Contradiction> for Failure {
+    fn from(contradiction: Contradiction) -> Self {
+        Self::new(ExitStatus::InputWrong, contradiction)
+    }
+}
+
+fn certificate(args: &ManifestsArgs) -> Result<Certificate, Failure> {
+    match (args.certificate, &args.ca_bundle) {
+        (CertificateSource::Given, Some(path)) => {
+            let pem = load::read(path)?;
+            let bundle = CaBundle::from_pem(&pem).map_err(|unusable| {
+                let message = format!("cannot register the CAs of `{}`: {unusable}", path.display());
+                Failure::new(ExitStatus::InputWrong, message)
+            })?;
+            Ok(Certificate::Given(bundle))
+        }
+        (CertificateSource::CertManager, Some(_)) => {
+            let message = "cert-manager knows the CA of the certificates that it makes";
+            let hint = "leave out `--ca-bundle`, or bring the certificate with `--certificate given`";
+            Err(Failure::new(ExitStatus::InputWrong, message).with_hint(Some(hint)))
+        }
+        (CertificateSource::Given, None) => {
+            let message = "a certificate that is given needs its CA, or the API server would not trust it";
+            let hint = "name it with `--ca-bundle`; `pullkey certs` makes both";
+            Err(Failure::new(ExitStatus::InputWrong, message).with_hint(Some(hint)))
+        }
+        (CertificateSource::CertManager, None) => Ok(Certificate::CertManager),
+    }
+}
+
+/// The texts of good rules; `None` once their mistakes have been told.
+fn rules(args: &ManifestsArgs) -> Result<Option<RulesFiles>, Failure> {
+    if args.rules.is_empty() {
+        return Ok(Some(RulesFiles::starter()));
+    }
+    let loaded = RuleFiles::new(args.rules.clone()).load(&Disk, &context(&args.namespace.to_string()));
+    tell_findings(&loaded);
+    if !loaded.mistakes.is_empty() {
+        return Ok(None);
+    }
+    let text = |file: &String| match fs::read_to_string(file) {
+        Ok(text) => Ok((file.clone(), text)),
+        Err(error) => Err(Failure::environment(format!("could not read `{file}`: {error}"))),
+    };
+    let files: Vec<_> = loaded
+        .files
+        .iter()
+        .map(|report| text(&report.file))
+        .collect::<Result<_, _>>()?;
+    let rules = RulesFiles::new(files).map_err(|unfit| Failure::new(ExitStatus::InputWrong, unfit))?;
+    Ok(Some(rules))
+}
+
+/// Writes files below a directory, none of them if one would be replaced that says something else.
+fn write(directory: &Path, files: &[(String, String)], force: bool) -> Result<(), Failure> {
+    let unwritable =
+        |path: &Path, error: &io::Error| Failure::environment(format!("could not write `{}`: {error}", path.display()));
+    let mut changed: Vec<(PathBuf, &str)> = Vec::new();
+    for (name, text) in files {
+        let path = directory.join(name);
+        match fs::read(&path) {
+            Ok(there) if there == text.as_bytes() => {}
+            Ok(_) if !force => {
+                let message = format!("`{}` is there and differs", path.display());
+                let hint = "choose another directory, or replace what differs with `--force`";
+                return Err(Failure::new(ExitStatus::InputWrong, message).with_hint(Some(hint)));
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(unwritable(&path, &error)),
+            _ => changed.push((path, text)),
+        }
+    }
+    for (path, text) in &changed {
+        let parent = path.parent().unwrap_or(directory);
+        fs::create_dir_all(parent).map_err(|error| unwritable(parent, &error))?;
+        fs::write(path, text).map_err(|error| unwritable(path, &error))?;
+    }
+    tell(&format!(
+        "wrote {} of {} files below `{}`\n",
+        changed.len(),
+        files.len(),
+        directory.display()
+    ));
+    Ok(())
+}
