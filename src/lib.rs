@@ -10,7 +10,7 @@
 //!
 //! `image`, `credentials`, `rules` and `admission` decide; they know no socket, no clock and no environment, and they
 //! build without the features `server` and `cluster`. `server` and `certs` do the input and output and do not know
-//! each other. The binary's commands wire the two halves together.
+//! each other. `manifests` makes of their constants what a cluster must be told. The binary's commands wire it all together.
 
 pub mod admission;
 #[cfg(feature = "server")]

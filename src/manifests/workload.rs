@@ -262,7 +262,6 @@ fn network_policy(options: &Options) -> Manifest {
             "kind": "NetworkPolicy",
             "metadata": {"labels": webhook_labels(), "name": WEBHOOK, "namespace": options.namespace},
             "spec": {
-                "egress": [],
                 "ingress": [{
                     "ports": [
                         {"port": options.https_port, "protocol": "TCP"},
@@ -270,6 +269,8 @@ fn network_policy(options: &Options) -> Manifest {
                     ],
                 }],
                 "podSelector": {"matchLabels": webhook_labels()},
+                // What goes out is named, and no rule allows it: an empty list of rules would not come back from the API
+                // server, and look like a change for ever.
                 "policyTypes": ["Ingress", "Egress"],
             },
         }),
