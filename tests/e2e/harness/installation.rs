@@ -5,6 +5,7 @@
 //! installations do not meet; a Service of type ExternalName, since nothing routes to Pods here, which leads
 //! to the balancer in front of the replicas.
 
+use std::fs;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pullkey::certs::make::{Authority, Names};
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 use super::balancer::Balancer;
 use super::namespace::pod;
@@ -97,8 +99,8 @@ impl Installation {
     pub(crate) async fn prepare(setup: &Setup<'_>) -> Self {
         let api = control_plane().api().await;
         let id = unique("pullkey");
-        let mut objects = rendered(&id, setup.options);
         let authority = Authority::new(SystemTime::now()).unwrap();
+        let mut objects = rendered(&id, &authority, setup.options);
         let balancer = Balancer::start().await;
 
         let mut configuration = take(&mut objects, "MutatingWebhookConfiguration");
@@ -241,10 +243,20 @@ impl Installation {
     }
 }
 
-/// What `pullkey manifests` prints for that namespace.
-fn rendered(namespace: &str, options: &[&str]) -> Vec<Value> {
+/// What `pullkey manifests` prints for that namespace and a certificate of that authority.
+fn rendered(namespace: &str, authority: &Authority, options: &[&str]) -> Vec<Value> {
+    let bundle = NamedTempFile::new().unwrap();
+    fs::write(bundle.path(), &authority.pair().certificate).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_pullkey"))
-        .args(["manifests", "--output=json", "--namespace", namespace])
+        .args([
+            "manifests",
+            "--output=json",
+            "--namespace",
+            namespace,
+            "--certificate=given",
+        ])
+        .arg("--ca-bundle")
+        .arg(bundle.path())
         .args(options)
         .output()
         .unwrap();
