@@ -2,7 +2,7 @@
 //!
 //! In: rules, and what a test wants to be otherwise. Out: a webhook that is called for the Pods of its own namespaces.
 //! What differs from what an admin applies: the configuration's name and one more term of its namespace selector, so that
-//! installations do not meet; a Service of type ExternalName, since nothing routes to Pods here, which leads
+//! installations do not meet; a Service of type `ExternalName`, since nothing routes to Pods here, which leads
 //! to the balancer in front of the replicas.
 
 use std::fs;

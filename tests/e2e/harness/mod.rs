@@ -16,12 +16,12 @@ use tokio::time::sleep;
 
 pub(crate) use api::{Answer, Api};
 pub(crate) use installation::{Installation, Reach, Setup};
-pub(crate) use namespace::Namespace;
+pub(crate) use namespace::{Namespace, pull_secrets};
 pub(crate) use plane::{ControlPlane, control_plane, control_plane_program};
 pub(crate) use replica::Replica;
 
 /// How long anything that has to happen may take on a machine that is busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// How often it is looked for.
 const GLANCE: Duration = Duration::from_millis(20);
 

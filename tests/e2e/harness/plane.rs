@@ -103,13 +103,12 @@ impl ControlPlane {
 
     /// `kubectl` with these arguments and that standard input: what it printed, or its complaint.
     pub(crate) fn try_kubectl(&self, arguments: &[&str], input: &str) -> Result<String, String> {
-        let mut command = match env::var_os("TEST_ASSET_KUBECTL") {
-            Some(kubectl) => Command::new(kubectl),
-            None => {
-                let mut command = Command::new(control_plane_program());
-                command.arg("kubectl");
-                command
-            }
+        let mut command = if let Some(kubectl) = env::var_os("TEST_ASSET_KUBECTL") {
+            Command::new(kubectl)
+        } else {
+            let mut command = Command::new(control_plane_program());
+            command.arg("kubectl");
+            command
         };
         if let Some(running) = &self.running {
             command.env("KUBECONFIG", running.fact("kubeconfig"));
