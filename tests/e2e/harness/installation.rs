@@ -61,6 +61,32 @@ pub(crate) struct Installation {
     rules: Value,
 }
 
+/// A rule that gives Pods with such images the secret `<name>-pull`, in every namespace.
+pub(crate) fn rule(name: &str, image: &str) -> String {
+    format!(
+        "---
+apiVersion: pullkey.dev/v1alpha1
+kind: ClusterPullSecretRule
+metadata: {{name: {name}}}
+spec: {{images: ['{image}'], namespaces: {{include: ['*']}}, secret: {{name: {name}-pull}}}}
+"
+    )
+}
+
+/// How often the webhook has been called since some moment.
+pub(crate) struct Calls<'a> {
+    installation: &'a Installation,
+    before: f64,
+}
+
+impl Calls<'_> {
+    /// It was called that many times.
+    pub(crate) async fn are(&self, number: u32, what: &str) {
+        let calls = self.installation.calls().await - self.before;
+        assert!((calls - f64::from(number)).abs() < 0.5, "{what}: called {calls} times");
+    }
+}
+
 impl Default for Setup<'_> {
     fn default() -> Self {
         Self {
@@ -163,10 +189,16 @@ impl Installation {
     /// Waits until the API server calls.
     pub(crate) async fn is_called(&self) {
         let probe = self.namespace().await;
-        let path = format!("{}?dryRun=All", probe.path("pods", ""));
+        self.calls_for(&probe).await;
+    }
+
+    /// Waits until the API server calls for Pods of that namespace.
+    async fn calls_for(&self, namespace: &Namespace) {
+        let before = self.calls().await;
+        let path = format!("{}?dryRun=All", namespace.path("pods", ""));
         until("the API server calls the webhook", async || {
             self.api.create(&path, &pod(&["probe.invalid/probe"])).await;
-            (self.calls().await > 0.0).then_some(())
+            (self.calls().await > before).then_some(())
         })
         .await;
     }
@@ -180,9 +212,25 @@ impl Installation {
         calls
     }
 
+    /// Counts the calls from now on.
+    pub(crate) async fn calls_from_now(&self) -> Calls<'_> {
+        Calls {
+            installation: self,
+            before: self.calls().await,
+        }
+    }
+
     /// A new namespace that the webhook is called for.
     pub(crate) async fn namespace(&self) -> Namespace {
         Namespace::with_labels(&json!({LABEL: self.id})).await
+    }
+
+    /// Has the webhook called for a namespace that is there already, and waits until it is.
+    pub(crate) async fn select(&self, namespace: &Namespace) {
+        let path = format!("/api/v1/namespaces/{}", namespace.name);
+        let labels = json!({"metadata": {"labels": {LABEL: self.id}}});
+        self.api.merge(&path, &labels).await.good();
+        self.calls_for(namespace).await;
     }
 
     /// A new namespace with more labels that the webhook would be called for.

@@ -7,6 +7,7 @@ mod api;
 mod balancer;
 mod installation;
 mod namespace;
+mod other;
 mod plane;
 mod replica;
 
@@ -15,8 +16,9 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 pub(crate) use api::{Answer, Api};
-pub(crate) use installation::{Installation, Reach, Setup};
-pub(crate) use namespace::{Namespace, pull_secrets};
+pub(crate) use installation::{Installation, Reach, Setup, rule};
+pub(crate) use namespace::{Namespace, named, pod, pull_secrets, with};
+pub(crate) use other::{Other, allowed};
 pub(crate) use plane::{ControlPlane, control_plane, control_plane_program};
 pub(crate) use replica::Replica;
 

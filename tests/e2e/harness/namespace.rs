@@ -38,6 +38,17 @@ impl Namespace {
         .await;
     }
 
+    /// Makes a service account with these annotations and pull secrets.
+    pub(crate) async fn account(&self, name: &str, annotations: &Value, secrets: &[&str]) {
+        let secrets: Vec<_> = secrets.iter().map(|secret| json!({"name": secret})).collect();
+        let metadata = json!({"name": name, "annotations": annotations});
+        let account = json!({"metadata": metadata, "imagePullSecrets": secrets});
+        self.api
+            .create(&self.path("serviceaccounts", ""), &account)
+            .await
+            .good();
+    }
+
     /// The path of a core object, or of all of them with an empty name.
     pub(crate) fn path(&self, resource: &str, name: &str) -> String {
         format!("/api/v1/namespaces/{}/{resource}/{name}", self.name)
@@ -55,18 +66,42 @@ impl Namespace {
         self.try_pod(pod).await.good()
     }
 
+    /// The Pod is created, and names exactly these pull secrets.
+    pub(crate) async fn mutates(&self, what: &str, pod: &Value, secrets: &[&str]) {
+        let answer = self.try_pod(pod).await;
+        assert_eq!(answer.status, 201, "{what}: {}", answer.object);
+        assert_eq!(pull_secrets(&answer.object), secrets, "{what}");
+    }
+
+    /// The Pod is created with the pull secrets that it came with, and no others.
+    pub(crate) async fn leaves_alone(&self, what: &str, pod: &Value) {
+        let secrets = pull_secrets(pod);
+        let secrets: Vec<_> = secrets.iter().map(String::as_str).collect();
+        self.mutates(what, pod, &secrets).await;
+    }
+
+    /// The API server refuses the Pod with that status; its message.
+    pub(crate) async fn rejects(&self, what: &str, pod: &Value, status: u16) -> String {
+        let answer = self.try_pod(pod).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.object);
+        answer.object["message"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// The pull secrets of a new Pod with these images.
     pub(crate) async fn secrets_for(&self, images: &[&str]) -> Vec<String> {
         pull_secrets(&self.pod(&pod(images)).await)
     }
 
-    /// Waits for Pods that a controller makes here, at least that many.
-    pub(crate) async fn pods_made(&self, labels: &str, count: usize) -> Vec<Value> {
+    /// Waits for a Pod that a controller makes here, with these labels and a name that begins so.
+    pub(crate) async fn pod_made(&self, labels: &str, name: &str) -> Value {
         let path = format!("{}?labelSelector={labels}", self.path("pods", ""));
-        until("the controller makes its Pods", async || {
+        until(&format!("the controller makes the Pod {name}"), async || {
             let pods = self.api.get(&path).await.good();
-            let pods = pods["items"].as_array().unwrap().clone();
-            (pods.len() >= count).then_some(pods)
+            let pods = pods["items"].as_array().unwrap();
+            let mut pods = pods
+                .iter()
+                .filter(|pod| pod["metadata"]["name"].as_str().unwrap().starts_with(name));
+            pods.next().cloned()
         })
         .await
     }
@@ -78,7 +113,26 @@ pub(crate) fn pod(images: &[&str]) -> Value {
     let containers: Vec<_> = containers
         .map(|(index, image)| json!({"name": format!("c{index}"), "image": image}))
         .collect();
-    json!({"metadata": {"generateName": "pod-"}, "spec": {"containers": containers}})
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "pod-"},
+        "spec": {"containers": containers},
+    })
+}
+
+/// The same Pod with that name.
+pub(crate) fn named(name: &str, mut pod: Value) -> Value {
+    pod["metadata"] = json!({"name": name});
+    pod
+}
+
+/// The same Pod with these members of its `spec` or `metadata` added or replaced.
+pub(crate) fn with(member: &str, changes: &Value, mut pod: Value) -> Value {
+    for (name, value) in changes.as_object().unwrap() {
+        pod[member][name] = value.clone();
+    }
+    pod
 }
 
 /// The names in a Pod's `imagePullSecrets`.

@@ -115,11 +115,17 @@ impl Replica {
 
     /// The sum of a metric over all its labels that hold `labels`.
     pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
-        let (_, text) = get(self.target.health, "/metrics").await.expect("metrics");
-        text.lines()
+        self.metrics()
+            .await
+            .lines()
             .filter(|line| line.starts_with(name) && line.contains(labels))
             .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
             .sum()
+    }
+
+    /// All its metrics, as Prometheus reads them.
+    pub(crate) async fn metrics(&self) -> String {
+        get(self.target.health, "/metrics").await.expect("metrics").1
     }
 
     /// Sends a signal such as `TERM`.
