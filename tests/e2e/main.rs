@@ -11,6 +11,8 @@ mod harness;
 mod oracle;
 #[cfg(feature = "e2e")]
 mod pods;
+#[cfg(feature = "e2e")]
+mod selection;
 
 #[cfg(not(feature = "e2e"))]
 #[test]

@@ -87,11 +87,6 @@ impl Namespace {
         answer.object["message"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The pull secrets of a new Pod with these images.
-    pub(crate) async fn secrets_for(&self, images: &[&str]) -> Vec<String> {
-        pull_secrets(&self.pod(&pod(images)).await)
-    }
-
     /// Waits for a Pod that a controller makes here, with these labels and a name that begins so.
     pub(crate) async fn pod_made(&self, labels: &str, name: &str) -> Value {
         let path = format!("{}?labelSelector={labels}", self.path("pods", ""));
