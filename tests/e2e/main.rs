@@ -6,6 +6,8 @@
 #![cfg(test)]
 
 #[cfg(feature = "e2e")]
+mod controllers;
+#[cfg(feature = "e2e")]
 mod harness;
 #[cfg(feature = "e2e")]
 mod oracle;
