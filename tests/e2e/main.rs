@@ -14,6 +14,8 @@ mod oracle;
 #[cfg(feature = "e2e")]
 mod pods;
 #[cfg(feature = "e2e")]
+mod reinvocation;
+#[cfg(feature = "e2e")]
 mod selection;
 
 #[cfg(not(feature = "e2e"))]
