@@ -16,6 +16,8 @@ mod pods;
 #[cfg(feature = "e2e")]
 mod reinvocation;
 #[cfg(feature = "e2e")]
+mod scope;
+#[cfg(feature = "e2e")]
 mod selection;
 
 #[cfg(not(feature = "e2e"))]
