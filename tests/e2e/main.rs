@@ -8,6 +8,8 @@
 #[cfg(feature = "e2e")]
 mod controllers;
 #[cfg(feature = "e2e")]
+mod fidelity;
+#[cfg(feature = "e2e")]
 mod harness;
 #[cfg(feature = "e2e")]
 mod oracle;
