@@ -6,6 +6,8 @@
 #![cfg(test)]
 
 #[cfg(feature = "e2e")]
+mod audit;
+#[cfg(feature = "e2e")]
 mod controllers;
 #[cfg(feature = "e2e")]
 mod fidelity;
