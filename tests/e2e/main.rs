@@ -6,7 +6,11 @@
 #![cfg(test)]
 
 #[cfg(feature = "e2e")]
+mod accounts;
+#[cfg(feature = "e2e")]
 mod audit;
+#[cfg(feature = "e2e")]
+mod callers;
 #[cfg(feature = "e2e")]
 mod controllers;
 #[cfg(feature = "e2e")]
