@@ -12,6 +12,8 @@ mod audit;
 #[cfg(feature = "e2e")]
 mod callers;
 #[cfg(feature = "e2e")]
+mod contract;
+#[cfg(feature = "e2e")]
 mod controllers;
 #[cfg(feature = "e2e")]
 mod fidelity;
