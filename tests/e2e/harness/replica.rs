@@ -115,10 +115,14 @@ impl Replica {
 
     /// The sum of a metric over all its labels that hold `labels`.
     pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
+        let is_asked = |line: &&str| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
+        };
         self.metrics()
             .await
             .lines()
-            .filter(|line| line.starts_with(name) && line.contains(labels))
+            .filter(is_asked)
             .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
             .sum()
     }
