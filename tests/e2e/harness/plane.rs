@@ -136,6 +136,11 @@ impl ControlPlane {
         log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// Where everything is that goes with the servers, if this control plane is ours.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        Some(Path::new(self.running.as_ref()?.fact("folder")))
+    }
+
     /// The CA of the certificate that the API server shows to webhooks that ask for one.
     pub(crate) fn webhook_client_authority(&self) -> &Path {
         Path::new(

@@ -4,6 +4,7 @@
 //! Only two things differ, since there is no network of Pods: it listens on a port of loopback that is free, and its
 //! volumes are somewhere else.
 
+use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::balancer::Target;
-use super::{Api, control_plane_program, unique, until};
+use super::{Api, control_plane, control_plane_program, unique, until};
 
 /// A webhook that runs, until it is dropped at the latest.
 pub(crate) struct Replica {
@@ -36,7 +37,9 @@ impl Replica {
     /// listens; it may not be ready yet.
     pub(crate) async fn start(api: &Api, namespace: &str, template: &Value, more: &[&str]) -> Self {
         let spec = template["spec"].clone();
-        let volumes = tempfile::tempdir().unwrap();
+        // With the servers: their folder goes even when this process is killed.
+        let folder = control_plane().folder().map_or_else(env::temp_dir, Path::to_path_buf);
+        let volumes = tempfile::tempdir_in(folder).unwrap();
         mount(api, namespace, &spec, volumes.path()).await;
         let mut arguments: Vec<_> = spec["containers"][0]["args"]
             .as_array()
