@@ -23,6 +23,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
     targets: Arc<Mutex<Vec<Target>>>,
+    endpoints: Arc<Mutex<Vec<SocketAddr>>>,
     #[expect(dead_code, reason = "its tasks end when it is dropped")]
     tasks: JoinSet<()>,
 }
@@ -42,10 +43,11 @@ impl Balancer {
         let endpoints = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = JoinSet::new();
         tasks.spawn(follow(Arc::clone(&targets), Arc::clone(&endpoints)));
-        tasks.spawn(serve(listener, endpoints));
+        tasks.spawn(serve(listener, Arc::clone(&endpoints)));
         Self {
             address,
             targets,
+            endpoints,
             tasks,
         }
     }
@@ -56,6 +58,15 @@ impl Balancer {
 
     pub(crate) fn remove(&self, target: Target) {
         self.targets.lock().unwrap().retain(|known| *known != target);
+    }
+
+    /// Waits until new connections go to these replicas and no others.
+    pub(crate) async fn has_learnt(&self, targets: &[Target]) {
+        let serving: Vec<_> = targets.iter().map(|target| target.serving).collect();
+        super::until("the balancer has learnt who is ready", async || {
+            (*self.endpoints.lock().unwrap() == serving).then_some(())
+        })
+        .await;
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -16,7 +17,8 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use super::balancer::Balancer;
-use super::namespace::pod;
+use super::load::IMAGE;
+use super::namespace::{pod, pull_secrets};
 use super::{Api, Namespace, Replica, control_plane, unique, until};
 
 /// The label by which an installation knows its namespaces.
@@ -24,7 +26,7 @@ const LABEL: &str = "pullkey.dev/test";
 const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
 
 /// How the API server reaches the webhook.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// `clientConfig.service`, the way of every real cluster: HTTP/1.1.
     Service,
@@ -52,7 +54,7 @@ pub(crate) struct Installation {
     /// Pullkey's own namespace.
     pub(crate) own: Namespace,
     pub(crate) api: Api,
-    pub(crate) authority: Authority,
+    pub(crate) authority: Arc<Authority>,
     pub(crate) balancer: Balancer,
     pub(crate) replicas: Vec<Replica>,
     pub(crate) deployment: Value,
@@ -125,7 +127,7 @@ impl Installation {
     pub(crate) async fn prepare(setup: &Setup<'_>) -> Self {
         let api = control_plane().api().await;
         let id = unique("pullkey");
-        let authority = Authority::new(SystemTime::now()).unwrap();
+        let authority = Arc::new(Authority::new(SystemTime::now()).unwrap());
         let mut objects = rendered(&id, &authority, setup.options);
         let balancer = Balancer::start().await;
 
@@ -186,6 +188,15 @@ impl Installation {
         )
     }
 
+    /// The sum of a metric over its replicas, and over all its labels that hold `labels`.
+    pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
+        let mut sum = 0.0;
+        for replica in &self.replicas {
+            sum += replica.metric(name, labels).await;
+        }
+        sum
+    }
+
     /// Waits until the API server calls.
     pub(crate) async fn is_called(&self) {
         let probe = self.namespace().await;
@@ -205,11 +216,7 @@ impl Installation {
 
     /// How many reviews its replicas have answered.
     pub(crate) async fn calls(&self) -> f64 {
-        let mut calls = 0.0;
-        for replica in &self.replicas {
-            calls += replica.metric("pullkey_requests_total", "200").await;
-        }
-        calls
+        self.metric("pullkey_requests_total", "200").await
     }
 
     /// Counts the calls from now on.
@@ -259,20 +266,48 @@ impl Installation {
 
     /// Puts a serving certificate of that authority in place, and has every volume follow.
     pub(crate) async fn set_certificate(&self, authority: &Authority) {
-        let service = self.service_name();
-        let secret = certificate_secret(authority, &self.id, &service, &self.deployment);
+        let secret = self.certificate_secret(authority);
+        self.set_certificate_secret(&secret).await;
+    }
+
+    /// Puts a certificate of one key and another key in place, and has every volume follow.
+    pub(crate) async fn break_certificate(&self) {
+        let mut secret = self.certificate_secret(&self.authority);
+        let other = self.certificate_secret(&self.authority);
+        secret["stringData"]["tls.key"] = other["stringData"]["tls.key"].clone();
+        self.set_certificate_secret(&secret).await;
+    }
+
+    async fn set_certificate_secret(&self, secret: &Value) {
         let path = self.own.path("secrets", secret["metadata"]["name"].as_str().unwrap());
-        self.api.replace(&path, &secret).await.good();
+        self.api.replace(&path, secret).await.good();
         self.refresh_volumes().await;
     }
 
-    /// Registers these authorities, and no others.
+    fn certificate_secret(&self, authority: &Authority) -> Value {
+        certificate_secret(authority, &self.id, &self.service_name(), &self.deployment)
+    }
+
+    /// Registers these authorities and no others, and waits until the API server goes by them. The rules must be those
+    /// for a load.
     pub(crate) async fn set_ca_bundle(&mut self, authorities: &[&Authority]) {
         let bundle = ca_bundle(authorities);
+        // A namespace that no earlier version of the configuration selects tells when this one is known.
+        let version = unique("version");
         for webhook in self.configuration["webhooks"].as_array_mut().unwrap() {
             webhook["clientConfig"]["caBundle"] = json!(bundle);
+            let terms = webhook["namespaceSelector"]["matchExpressions"].as_array_mut().unwrap();
+            let ours = terms.iter_mut().find(|term| term["key"] == LABEL).unwrap();
+            ours["values"].as_array_mut().unwrap().push(json!(version));
         }
         self.configure().await;
+        let probe = Namespace::with_labels(&json!({LABEL: version})).await;
+        let path = format!("{}?dryRun=All", probe.path("pods", ""));
+        until("the API server goes by the new bundle", async || {
+            let answer = self.api.create(&path, &pod(&[IMAGE])).await;
+            (answer.status != 201 || !pull_secrets(&answer.object).is_empty()).then_some(())
+        })
+        .await;
     }
 
     async fn refresh_volumes(&self) {

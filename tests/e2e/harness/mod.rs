@@ -6,21 +6,26 @@
 mod api;
 mod balancer;
 mod installation;
+mod load;
 mod namespace;
 mod other;
 mod plane;
 mod replica;
+mod tls;
 
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
 pub(crate) use api::{Answer, Api};
+pub(crate) use balancer::is_ready;
 pub(crate) use installation::{Installation, Reach, Setup, rule};
+pub(crate) use load::{IMAGE, Load, Tally, rules_for_load};
 pub(crate) use namespace::{Namespace, named, pod, pull_secrets, with};
 pub(crate) use other::{Other, allowed};
-pub(crate) use plane::{ControlPlane, control_plane, control_plane_program};
-pub(crate) use replica::Replica;
+pub(crate) use plane::{control_plane, control_plane_program};
+pub(crate) use replica::{Replica, get};
+pub(crate) use tls::{Hello, connect, next_hello, served_certificate};
 
 /// How long anything that has to happen may take on a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);

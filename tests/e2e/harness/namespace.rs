@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Answer, Api, control_plane, unique, until};
 
 /// A namespace that no other test knows.
+#[derive(Clone)]
 pub(crate) struct Namespace {
     pub(crate) name: String,
     pub(crate) api: Api,
