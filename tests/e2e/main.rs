@@ -19,6 +19,8 @@ mod controllers;
 mod fidelity;
 #[cfg(feature = "e2e")]
 mod harness;
+#[cfg(all(feature = "e2e", target_os = "linux"))]
+mod leash;
 #[cfg(feature = "e2e")]
 mod oracle;
 #[cfg(feature = "e2e")]
