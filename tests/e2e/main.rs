@@ -31,6 +31,8 @@ mod reinvocation;
 mod scope;
 #[cfg(feature = "e2e")]
 mod selection;
+#[cfg(feature = "e2e")]
+mod reload;
 
 #[cfg(not(feature = "e2e"))]
 #[test]
