@@ -33,6 +33,8 @@ mod scope;
 mod selection;
 #[cfg(feature = "e2e")]
 mod reload;
+#[cfg(feature = "e2e")]
+mod rollout;
 
 #[cfg(not(feature = "e2e"))]
 #[test]
