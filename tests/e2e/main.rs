@@ -18,6 +18,8 @@ mod controllers;
 #[cfg(feature = "e2e")]
 mod fidelity;
 #[cfg(feature = "e2e")]
+mod availability;
+#[cfg(feature = "e2e")]
 mod certificates;
 #[cfg(feature = "e2e")]
 mod harness;
