@@ -67,6 +67,11 @@ impl Namespace {
         self.try_pod(pod).await.good()
     }
 
+    /// The pull secrets of a new Pod with these images.
+    pub(crate) async fn secrets_for(&self, images: &[&str]) -> Vec<String> {
+        pull_secrets(&self.pod(&pod(images)).await)
+    }
+
     /// The Pod is created, and names exactly these pull secrets.
     pub(crate) async fn mutates(&self, what: &str, pod: &Value, secrets: &[&str]) {
         let answer = self.try_pod(pod).await;
