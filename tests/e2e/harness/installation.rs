@@ -8,6 +8,7 @@
 use std::fs;
 use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -323,6 +324,16 @@ impl Installation {
             .as_str()
             .expect("a webhook that is reached by a Service")
             .to_owned()
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // A call that failed open is told nowhere else.
+            let log = control_plane().log("kube-apiserver", &self.id);
+            eprintln!("the API server said of {}:\n{log}", self.id);
+        }
     }
 }
 

@@ -129,6 +129,16 @@ impl ControlPlane {
         }
     }
 
+    /// The lines of a server's log that hold a text, if this control plane is ours.
+    pub(crate) fn log(&self, server: &str, text: &str) -> String {
+        let log = self
+            .folder()
+            .map(|folder| fs::read_to_string(folder.join(format!("{server}.log"))).unwrap());
+        let log = log.unwrap_or_default();
+        let lines: Vec<_> = log.lines().filter(|line| line.contains(text)).collect();
+        lines.join("\n")
+    }
+
     /// The API server's audit events so far, if this control plane is ours.
     pub(crate) fn audit_events(&self) -> Vec<Value> {
         let log = fs::read_to_string(self.running.as_ref().expect("a control plane of ours").fact("auditLog")).unwrap();
