@@ -266,7 +266,8 @@ impl Claim {
             .hinting("patterns have no such limit")
     }
 
-    fn field(&self, field: &str) -> String {
+    /// The way to one of the rule's fields from the top of its document.
+    pub(super) fn field(&self, field: &str) -> String {
         match self.item {
             Some(item) => format!("items[{item}].{field}"),
             None => field.to_owned(),

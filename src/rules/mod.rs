@@ -103,6 +103,15 @@ impl Rule {
             formatter.write_str(&self.name)
         })
     }
+
+    /// Whether both would copy different sources to secrets of one name, in a namespace that both may select: there, only
+    /// one of them can have its copy.
+    #[must_use]
+    pub fn is_rival_of(&self, other: &Self) -> bool {
+        self.secret == other.secret
+            && matches!((&self.copy_from, &other.copy_from), (Some(one), Some(another)) if one != another)
+            && self.namespaces.meets(&other.namespaces)
+    }
 }
 
 impl Kind {

@@ -149,18 +149,50 @@ impl NamespaceSelection {
     /// Whether the namespace may have the secret. A selector selects no namespace whose labels are unknown.
     #[must_use]
     pub fn selects(&self, namespace: &Namespace<'_>) -> bool {
-        let name = namespace.name;
-        let included = match &self.include {
-            Some(include) => include.has_name(name) || !is_protected(name) && include.has_glob(name),
-            None => !is_protected(name),
-        };
-        included
-            && !self.exclude.has_name(name)
-            && !self.exclude.has_glob(name)
+        self.takes(namespace.name)
             && self
                 .selector
                 .as_ref()
                 .is_none_or(|selector| namespace.labels.is_some_and(|labels| selector.matches(labels)))
+    }
+
+    /// Whether some namespace may be one of both selections. Never denied where there is one; granted, too, where only
+    /// several exclusions together leave nothing of a glob.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        let labels_meet = match (&self.selector, &other.selector) {
+            (Some(one), Some(another)) => one.meets(another),
+            _ => true,
+        };
+        labels_meet && (self.names_meet(other) || other.names_meet(self) || self.globs_meet(other))
+    }
+
+    /// Whether the names alone select this one.
+    fn takes(&self, name: &str) -> bool {
+        let included = match &self.include {
+            Some(include) => include.has_name(name) || !is_protected(name) && include.has_glob(name),
+            None => !is_protected(name),
+        };
+        included && !self.exclude.has_name(name) && !self.exclude.has_glob(name)
+    }
+
+    fn names_meet(&self, other: &Self) -> bool {
+        let literal = self.include.iter().flat_map(|include| &include.literal);
+        literal.into_iter().any(|name| self.takes(name) && other.takes(name))
+    }
+
+    fn globs_meet(&self, other: &Self) -> bool {
+        // An exclusion that covers a glob as if its star were a letter covers all that the glob does.
+        let is_left = |glob: &str| !self.exclude.has_glob(glob) && !other.exclude.has_glob(glob);
+        let left = other.globs().filter(|glob| is_left(glob)).collect::<Vec<_>>();
+        let mut own = self.globs().filter(|glob| is_left(glob));
+        own.any(|glob| left.iter().any(|other| glob::meet(glob, other)))
+    }
+
+    fn globs(&self) -> impl Iterator<Item = &str> {
+        let everyone = self.include.is_none().then_some("*");
+        let globs = self.include.iter().flat_map(|include| &include.globs);
+        globs.map(String::as_str).chain(everyone)
     }
 
     /// The only namespaces it can select, where it names each of them.

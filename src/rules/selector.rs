@@ -106,6 +106,32 @@ impl LabelSelector {
             .iter()
             .all(|requirement| requirement.is_met(labels.get(&requirement.key)))
     }
+
+    /// Whether some labels may meet both: no requirement of one rules out one of the other.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        let mut pairs = self
+            .requirements
+            .iter()
+            .flat_map(|one| other.requirements.iter().map(move |another| (one, another)));
+        pairs.all(|(one, another)| one.key != another.key || one.condition.allows(&another.condition))
+    }
+}
+
+impl Condition {
+    /// Whether some value, or none, meets both.
+    fn allows(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::In(values), Self::In(others)) => values.iter().any(|value| others.contains(value)),
+            (Self::In(values), Self::NotIn(others)) | (Self::NotIn(others), Self::In(values)) => {
+                values.iter().any(|value| !others.contains(value))
+            }
+            (Self::In(_) | Self::Exists, Self::DoesNotExist) | (Self::DoesNotExist, Self::In(_) | Self::Exists) => {
+                false
+            }
+            _ => true,
+        }
+    }
 }
 
 impl Requirement {

@@ -31,6 +31,7 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::{Kind, RuleSet};
 use crate::yaml::Position;
 
+mod overlap;
 mod storage;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
+
 use super::{Namespace, NamespaceSelection, NamespaceTerms, Problem};
 use crate::rules::selector::{ExpressionTerms, LabelSelector, SelectorTerms};
 
@@ -297,4 +299,74 @@ fn all_problems_are_told_at_once_each_at_its_place() {
             ".selector.matchExpressions[3].values ``: this operator has no values",
         ]
     );
+}
+
+fn selection(include: Option<&[&str]>, exclude: &[&str], selector: Option<SelectorTerms>) -> NamespaceSelection {
+    NamespaceSelection::new(terms(include, exclude, selector), "pullkey").unwrap()
+}
+
+fn assert_meeting(rows: &[(&str, NamespaceSelection, NamespaceSelection, bool)]) {
+    for (claim, one, other, expected) in rows {
+        assert_eq!(one.meets(other), *expected, "{claim}");
+        assert_eq!(other.meets(one), *expected, "{claim}, the other way round");
+    }
+}
+
+#[test]
+fn selections_meet_where_both_take_a_name() {
+    let names = |include: &[&str], exclude: &[&str]| selection(Some(include), exclude, None);
+    let all = || names(&["*"], &[]);
+    assert_meeting(&[
+        ("one name", names(&["a", "b"], &[]), names(&["b", "c"], &[]), true),
+        ("other names", names(&["a"], &[]), names(&["b"], &[]), false),
+        ("a glob's name", names(&["t-a"], &[]), names(&["t-*"], &[]), true),
+        ("not a glob's name", names(&["ops"], &[]), names(&["t-*"], &[]), false),
+        ("an excluded name", names(&["a"], &[]), names(&["*"], &["a"]), false),
+        ("excluded by itself", names(&["a"], &["a*"]), all(), false),
+        ("globs", names(&["t-*"], &[]), names(&["*-prod"], &[]), true),
+        ("other globs", names(&["t-*"], &[]), names(&["o-*"], &[]), false),
+        ("an excluded glob", names(&["t-*"], &[]), names(&["*"], &["t-*"]), false),
+        ("a part of a glob", names(&["t-*"], &[]), names(&["*"], &["t-a*"]), true),
+        ("all but one", names(&["*"], &["a"]), all(), true),
+    ]);
+}
+
+#[test]
+fn selections_meet_where_labels_can_meet_both_selectors() {
+    let label = |key, value| selection(None, &[], Some(match_labels(&[(key, value)])));
+    let team = |operator, values: &[&str]| selection(None, &[], Some(expression("team", operator, values)));
+    let names = |include: &[&str]| selection(Some(include), &[], None);
+    assert_meeting(&[
+        ("beside names", names(&["a"]), label("team", "x"), true),
+        ("beside globs", names(&["a-*"]), label("team", "x"), true),
+        ("other keys", label("team", "x"), label("stage", "y"), true),
+        ("other values", label("team", "x"), label("team", "y"), false),
+        ("some value", team("In", &["x", "y"]), team("In", &["y", "z"]), true),
+        ("a value denied", team("In", &["x"]), team("NotIn", &["x", "y"]), false),
+        ("not all denied", team("In", &["x", "z"]), team("NotIn", &["x"]), true),
+        ("a key denied", team("Exists", &[]), team("DoesNotExist", &[]), false),
+        ("its value, too", team("In", &["x"]), team("DoesNotExist", &[]), false),
+        ("no value", team("DoesNotExist", &[]), team("NotIn", &["x"]), true),
+        ("a key", team("Exists", &[]), team("NotIn", &["x"]), true),
+    ]);
+}
+
+proptest! {
+    #[test]
+    fn two_that_select_one_namespace_meet(
+        includes in proptest::array::uniform2(proptest::collection::vec("[ab*]{1,3}", 1..3)),
+        excludes in proptest::array::uniform2(proptest::collection::vec("[ab*]{1,3}", 0..2)),
+        name in "[ab]{1,4}",
+    ) {
+        let [one, other] = [0, 1].map(|index| {
+            let terms = NamespaceTerms {
+                include: Some(includes[index].clone()),
+                exclude: excludes[index].clone(),
+                selector: None,
+            };
+            NamespaceSelection::new(terms, "pullkey").unwrap()
+        });
+        let namespace = Namespace { name: &name, labels: None };
+        prop_assert!(one.meets(&other) || !one.selects(&namespace) || !other.selects(&namespace));
+    }
 }

@@ -538,3 +538,81 @@ proptest! {
         }
     }
 }
+
+/// A cluster rule that copies the secret `secret` from the source `source` to the namespaces `include`.
+fn copying(name: &str, secret: &str, source: &str, include: &str) -> String {
+    format!(
+        "apiVersion: pullkey.dev/v1alpha1\nkind: ClusterPullSecretRule\nmetadata:\n  name: {name}\nspec: {{images: [a.example], \
+         namespaces: {{include: [{include}]}}, secret: {{name: {secret}, copyFrom: {{namespace: sources, name: {source}}}}}}}\n---\n"
+    )
+}
+
+#[test]
+fn rules_that_copy_different_sources_to_one_secret_are_told() {
+    let a = || copying("a", "s", "x", "'team-*'");
+    for (claim, texts, expected) in [
+        (
+            "once, with both places",
+            vec![a(), copying("b", "s", "y", "team-a")],
+            vec!["1.yaml:4:9 b, as a at 0.yaml:4:9"],
+        ),
+        (
+            "in one file, too",
+            vec![a() + &copying("b", "s", "y", "team-a")],
+            vec!["0.yaml:10:9 b, as a at 0.yaml:4:9"],
+        ),
+        (
+            "not of the same source",
+            vec![a(), copying("b", "s", "x", "team-a")],
+            vec![],
+        ),
+        (
+            "not of another name",
+            vec![a(), copying("b", "t", "y", "team-a")],
+            vec![],
+        ),
+        ("nor elsewhere", vec![a(), copying("b", "s", "y", "ops")], vec![]),
+        ("nor where nothing is copied", vec![a(), rules("b=s")], vec![]),
+        (
+            "each rule beside the first that it meets",
+            vec![
+                copying("a", "s", "x", "team-a"),
+                copying("b", "s", "y", "team-b") + &rules("c=s"),
+                copying("d", "s", "z", "'*'") + &copying("e", "s", "y", "team-a"),
+            ],
+            vec!["2.yaml:4:9 d, as a at 0.yaml:4:9", "2.yaml:10:9 e, as a at 0.yaml:4:9"],
+        ),
+        (
+            "whatever else is wrong with the files",
+            vec![
+                "kind: Nothing\n---\n".to_owned() + &a(),
+                rules("B") + &copying("b", "s", "y", "team-a"),
+                "kind: [".to_owned(),
+            ],
+            vec!["1.yaml:10:9 b, as a at 0.yaml:6:9"],
+        ),
+    ] {
+        let mut shelf = Shelf::default();
+        for (number, text) in texts.iter().enumerate() {
+            shelf.put(&format!("{number}.yaml"), text);
+        }
+        let mut files = RuleFiles::new((0..texts.len()).map(|number| format!("{number}.yaml").into()).collect());
+        files.load(&shelf, &CONTEXT);
+        let told: Vec<_> = files
+            .overlaps()
+            .iter()
+            .map(|warning| {
+                assert_eq!(
+                    (warning.severity, warning.field.as_str()),
+                    (Severity::Warning, "metadata.name")
+                );
+                let hint = warning.hint.as_deref().unwrap();
+                let other = hint.strip_prefix("the other is ").unwrap().split(';').next().unwrap();
+                let (file, position) = (&warning.file, warning.position.unwrap());
+                let value = warning.value.as_deref().unwrap();
+                format!("{file}:{position} {value}, as {}", other.replace('`', ""))
+            })
+            .collect();
+        assert_eq!(told, expected, "{claim}");
+    }
+}
