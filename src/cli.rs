@@ -126,13 +126,17 @@ pub(crate) struct ExplainArgs {
     pub(crate) output: OutputArgs,
 }
 
-/// Check rules, and report every mistake at once
+/// Check rules and pull secrets, and report every mistake at once
 ///
 /// Rules that pass are rules that the webhook takes: the same code reads them.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) rules: RulesArgs,
+    /// Check these, too: a docker `config.json`, a `.dockercfg`, or a manifest of Secrets; `-` for standard input;
+    /// repeatable
+    #[arg(long, value_name = "FILE", env = "PULLKEY_CREDENTIALS", num_args = 1..)]
+    pub(crate) credentials: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -6,6 +6,7 @@
 mod certs;
 mod check;
 mod completions;
+mod credentials;
 mod explain;
 mod man;
 mod manifests;
@@ -13,8 +14,10 @@ mod webhook;
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::io::{self, ErrorKind, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
 use std::iter::successors;
+use std::path::Path;
 use std::process::ExitCode;
 
 use pullkey::certs::files::FilesError;
@@ -25,6 +28,9 @@ use pullkey::server::BindFailed;
 use serde::Serialize;
 
 use crate::cli::Command;
+
+/// The largest file that is read whole, in bytes: far more than an API server would take at once.
+const LARGEST_INPUT: u64 = 64 << 20;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +163,27 @@ fn context(own_namespace: &str) -> Context<'_> {
 /// "1 rule", "2 rules".
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Reads a file that the user named; `-` is standard input.
+fn read_input(path: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error: io::Error| Failure::environment(format!("could not read `{}`: {error}", path.display()));
+    let mut bytes = Vec::new();
+    let mut input: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(path).map_err(unreadable)?)
+    };
+    input
+        .by_ref()
+        .take(LARGEST_INPUT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST_INPUT {
+        let message = format!("`{}` is larger than {} MiB", path.display(), LARGEST_INPUT >> 20);
+        return Err(Failure::new(ExitStatus::InputWrong, message));
+    }
+    Ok(bytes)
 }
 
 /// Writes data to standard output. A reader that has seen enough is no failure.

@@ -56,7 +56,7 @@ pub(super) fn run(args: &WebhookArgs) -> Result<ExitStatus, Failure> {
     let mut rule_files = RuleFiles::new(args.rules.paths.clone());
     let loaded = rule_files.load(&Disk, &context(&args.rules.own_namespace));
     let Some(rules) = loaded.rules.clone() else {
-        tell_findings(&loaded);
+        tell_findings(&loaded.warnings, &loaded.mistakes);
         return Ok(ExitStatus::InputWrong);
     };
     let certificate = Watch::start(certificate_files(args)?, ALPN_PROTOCOLS, SystemTime::now())?;

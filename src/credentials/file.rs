@@ -30,6 +30,8 @@ pub struct Source {
     pub file: String,
     /// The Secret, if the file is a manifest.
     pub secret: Option<SecretName>,
+    /// Where the config stands in that manifest.
+    pub position: Option<Position>,
     /// What the Secret's type or the file's name says.
     pub form: ConfigForm,
     /// The config, or why the kubelet refuses every Pod that names it.
@@ -56,11 +58,13 @@ pub enum IgnoredSecret {
         /// Its type.
         found: String,
     },
-    /// The key that goes with the type is missing or has an empty value.
+    /// The key that goes with the type is missing or has an empty value. The API server would not take it.
     #[error("the Secret `{secret}` has nothing under `{key}`")]
     Empty {
         /// Which.
         secret: SecretName,
+        /// Where the empty value stands, or else the Secret's name.
+        position: Option<Position>,
         /// The key.
         key: &'static str,
     },
@@ -106,6 +110,13 @@ pub enum SecretFault {
     NotBase64,
 }
 
+/// What stands under one key of a Secret, and where; empty where nothing does.
+#[derive(Default)]
+struct Payload {
+    bytes: Vec<u8>,
+    position: Option<Position>,
+}
+
 /// Reads a credential file.
 ///
 /// ```
@@ -145,6 +156,7 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<CredentialFile, NotCredentials> 
     let source = Source {
         file: file.to_owned(),
         secret: None,
+        position: None,
         form,
         config,
     };
@@ -190,40 +202,46 @@ fn read_manifest(file: &str, secrets: Vec<&Mapping>) -> Result<CredentialFile, N
                 continue;
             }
         };
-        let payload = read_payload(object, key).map_err(|(position, fault)| NotCredentials::Secret {
-            secret: secret.clone(),
-            position,
-            fault,
-        })?;
-        if payload.is_empty() {
-            found.ignored.push(IgnoredSecret::Empty { secret, key });
+        let Payload { bytes, position } =
+            read_payload(object, key).map_err(|(position, fault)| NotCredentials::Secret {
+                secret: secret.clone(),
+                position,
+                fault,
+            })?;
+        if bytes.is_empty() {
+            let name = metadata.and_then(|metadata| metadata.get("name"));
+            found.ignored.push(IgnoredSecret::Empty {
+                secret,
+                position: position.or(name.map(|name| name.position)),
+                key,
+            });
         } else {
             found.sources.push(Source {
                 file: file.to_owned(),
                 secret: Some(secret),
+                position,
                 form,
-                config: DockerConfig::parse(form, &payload),
+                config: DockerConfig::parse(form, &bytes),
             });
         }
     }
     Ok(found)
 }
 
-/// What stands under `key`; empty where nothing does. The API server puts `stringData` over `data`, and decodes all
-/// of both.
-fn read_payload(secret: &Mapping, key: &str) -> Result<Vec<u8>, (Position, SecretFault)> {
-    let mut payload = Vec::new();
+/// The API server puts `stringData` over `data`, and decodes all of both.
+fn read_payload(secret: &Mapping, key: &str) -> Result<Payload, (Position, SecretFault)> {
+    let mut payload = Payload::default();
     for entry in members(secret, "data")? {
         let encoded = string(&entry.value, "data")?;
         let decoded = decode_data(encoded).ok_or((entry.value.position, SecretFault::NotBase64))?;
         if entry.key == key {
-            payload = decoded;
+            payload = Payload::of(entry, decoded);
         }
     }
     for entry in members(secret, "stringData")? {
         let plain = string(&entry.value, "stringData")?;
         if entry.key == key {
-            payload = plain.into();
+            payload = Payload::of(entry, plain.into());
         }
     }
     Ok(payload)
@@ -256,6 +274,15 @@ fn string<'s>(member: &'s Node, field: &'static str) -> Result<&'s str, (Positio
 
 fn text<'m>(mapping: &'m Mapping, field: &str) -> Option<&'m str> {
     mapping.get(field).and_then(Node::as_str)
+}
+
+impl Payload {
+    fn of(entry: &yaml::Entry, bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            position: Some(entry.value.position),
+        }
+    }
 }
 
 impl fmt::Display for Source {

@@ -3,8 +3,10 @@
 //! In: image strings or manifests, the [`RuleSet`], what is known of the namespace, and docker configs if they are to
 //! be looked at too. Out: a [`Report`], for people by [`std::fmt::Display`] and for programs by [`Serialize`]. Every
 //! Pod is decided by [`admission::decide`] on the review that the API server would send for it: nothing here decides.
+//! `secrets` says what is wrong with the docker configs themselves.
 
 mod manifest;
+pub mod secrets;
 mod text;
 
 use std::collections::BTreeMap;

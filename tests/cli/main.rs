@@ -10,6 +10,7 @@ mod markers;
 #[path = "../common/program.rs"]
 mod program;
 mod rules;
+mod secrets;
 mod transcript;
 mod webhook;
 

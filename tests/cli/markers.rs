@@ -139,6 +139,8 @@ fn no_credential_is_said_wherever_its_file_is_given() {
         "explain --rules rules.yaml --credentials FILE ghcr.io/acme/app",
         "explain --rules rules.yaml -f FILE",
         "explain --rules FILE nginx",
+        "check --rules rules.yaml --credentials FILE",
+        "check --rules rules.yaml --credentials FILE -o json",
         "check --rules FILE",
         "check --rules FILE -o json",
         "webhook --rules FILE",
@@ -191,6 +193,7 @@ fn the_username_is_said_by_explain_alone() {
     assert_eq!(answer.matches(MARKER).count(), 1, "{answer}");
     for line in [
         "check --rules config.json",
+        "check --rules rules.yaml --credentials config.json -o json",
         "webhook --rules config.json",
         "explain --rules rules.yaml -f config.json",
     ] {
