@@ -53,6 +53,7 @@ fn check(args: CheckArgs) -> Result<Answer, Failure> {
     let mut loaded = files.load(&Disk, &super::context(&args.rules.own_namespace));
     loaded.mistakes.extend(credentials.refusals);
     loaded.mistakes.extend(refused);
+    loaded.warnings.extend(files.overlaps());
     loaded.warnings.extend(surprising);
     Ok(Answer {
         rules: loaded.rules.map_or(0, |rules| rules.rules().len()),

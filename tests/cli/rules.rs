@@ -57,6 +57,14 @@ fn shelf() -> TempDir {
             "{name: ghcr-acme, copyFrom: {namespace: sources, name: ghcr}}",
         ),
     );
+    let copying = |name: &str, source: &str| {
+        GOOD.replace("name: acme}", &format!("name: {name}}}")).replace(
+            "{name: ghcr-acme}",
+            &format!("{{name: ghcr-acme, copyFrom: {{namespace: sources, name: {source}}}}}"),
+        )
+    };
+    put("copying/1.yaml", &copying("one", "x"));
+    put("copying/2.yaml", &copying("other", "y"));
     put("drawn.yaml", &GOOD.replace("ghcr.io/acme", "\"\\e[31mghcr.io\\u202e\""));
     fs::write(directory.path().join("latin1.yaml"), b"kind: x\nname: caf\xe9\n").unwrap();
     directory
@@ -122,6 +130,15 @@ fn what_only_the_cluster_knows_is_said_so() {
     assert_snapshot!(check(
         shelf.path(),
         &["check --rules selector.yaml", "check --rules derived.yaml"],
+    ));
+}
+
+#[test]
+fn rules_that_copy_different_sources_to_one_secret_are_warned_of() {
+    let shelf = shelf();
+    assert_snapshot!(check(
+        shelf.path(),
+        &["check --rules copying", "check --rules copying -o json"]
     ));
 }
 
