@@ -155,6 +155,22 @@ fn metrics_are_complete() {
 }
 
 #[test]
+fn examples_are_complete() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let expected: BTreeSet<_> = entries
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            let slash = if entry.path().is_dir() { "/" } else { "" };
+            format!("[`{name}{slash}`](config/examples/{name})")
+        })
+        .collect();
+    let shown = rows("| file in `config/examples` | case |");
+    let shown: BTreeSet<_> = shown.iter().map(|row| row[0].to_owned()).collect();
+    assert_eq!(shown, expected);
+}
+
+#[test]
 fn options_are_complete() {
     let mut options = BTreeSet::new();
     for command in ["webhook", "explain", "check", "certs", "manifests"] {

@@ -4,6 +4,7 @@
 
 mod certs;
 mod design;
+mod examples;
 mod explain;
 mod manifests;
 mod markers;
