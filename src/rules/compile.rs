@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::document::{Field, either, nearest};
-use super::namespaces::{ACCEPTED_NAMESPACE, PROTECTED};
+use super::namespaces::{ACCEPTED_NAMESPACE, NOT_OURS, PROTECTED};
 use super::spec::{self, Spec};
 use super::{Kind, Rule, SourceRef};
 use crate::credentials::Key;
@@ -211,8 +211,7 @@ impl Compiler<'_> {
         if (PROTECTED.contains(&namespace.as_str()) || namespace == self.context.own_namespace)
             && let Some(field) = metadata.get("namespace")
         {
-            let mistake = field.error("images in this namespace are not the business of a rule");
-            findings.push(mistake.accepting(ACCEPTED_NAMESPACE));
+            findings.push(field.error(NOT_OURS).accepting(ACCEPTED_NAMESPACE));
         }
         Some((Some(namespace), name?, position))
     }

@@ -1,5 +1,9 @@
 //! Names of objects, as the API server has them (RFC 1123).
 
+/// The longest name of a namespace, a DNS label.
+pub(super) const LONGEST_LABEL: usize = 63;
+/// The longest name of most other objects, a DNS subdomain.
+pub(super) const LONGEST_SUBDOMAIN: usize = 253;
 /// What a namespace may be called.
 pub const ACCEPTED_LABEL: &str = "lower-case letters, digits and inner `-`, at most 63";
 /// What a rule or a secret may be called.
@@ -8,14 +12,14 @@ pub const ACCEPTED_SUBDOMAIN: &str = "lower-case letters, digits and inner `-` a
 /// Whether the text is a DNS label: the name of a namespace.
 #[must_use]
 pub fn is_label(text: &str) -> bool {
-    text.len() <= 63 && is_part(text)
+    text.len() <= LONGEST_LABEL && is_part(text)
 }
 
 /// Whether the text is a DNS subdomain: the name of most other objects. Only the whole has a limit, as in
 /// `IsDNS1123Subdomain` of apimachinery.
 #[must_use]
 pub fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_part)
+    text.len() <= LONGEST_SUBDOMAIN && text.split('.').all(is_part)
 }
 
 /// Whether the text is a part of a name between dots, whatever its length.

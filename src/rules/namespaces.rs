@@ -7,18 +7,26 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::names;
+use super::names::{self, LONGEST_LABEL};
 use super::selector::{LabelSelector, SelectorTerms};
 use crate::glob;
 
 /// Namespaces whose images are the node's business.
 pub const PROTECTED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
-/// The longest name of a namespace: a DNS label (RFC 1123).
-pub const LONGEST_NAMESPACE: usize = 63;
+/// The longest glob: a star around each character of the longest name. More of them would say no more.
+pub(super) const LONGEST_GLOB: usize = 2 * LONGEST_LABEL + 1;
+/// How many names `include` and `exclude` may have each. Who has more namespaces than this labels them.
+pub(super) const MOST_NAMES: usize = 2_000;
 /// Where a rule may put a secret.
 pub(super) const ACCEPTED_NAMESPACE: &str =
     "any namespace but kube-system, kube-public, kube-node-lease and Pullkey's own";
-const ACCEPTED_NAME: &str = "lower-case letters, digits and inner `-`, at most 63; `*` for any run";
+pub(super) const ACCEPTED_NAMESPACES: &str = "`include`, `selector` or both; all namespaces are `include: [\"*\"]`";
+pub(super) const ACCEPTED_INCLUDE: &str = "at least one name or glob; all namespaces are `[\"*\"]`";
+pub(super) const ACCEPTED_NAME: &str = "lower-case letters, digits and inner `-`, at most 63; `*` for any run";
+pub(super) const NOBODY: &str = "nothing says which namespaces may have the secret";
+pub(super) const NO_NAMES: &str = "an empty list includes nothing";
+pub(super) const NOT_OURS: &str = "images in this namespace are not the business of a rule";
+pub(super) const NO_NAME: &str = "no namespace has such a name";
 
 /// What is known about the namespace of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,26 +99,31 @@ impl NamespaceSelection {
             problems.push(Problem {
                 path: Vec::new(),
                 value: None,
-                message: "nothing says which namespaces may have the secret".to_owned(),
-                accepted: Some("`include`, `selector` or both; all namespaces are `include: [\"*\"]`"),
+                message: NOBODY.to_owned(),
+                accepted: Some(ACCEPTED_NAMESPACES),
             });
         }
         if terms.include.as_ref().is_some_and(Vec::is_empty) {
             problems.push(Problem {
                 path: vec![Step::Field("include")],
                 value: None,
-                message: "an empty list includes nothing".to_owned(),
-                accepted: Some("at least one name or glob; all namespaces are `[\"*\"]`"),
+                message: NO_NAMES.to_owned(),
+                accepted: Some(ACCEPTED_INCLUDE),
             });
         }
+        problems.extend(check_count(
+            "include",
+            terms.include.as_deref().unwrap_or_default().len(),
+            MOST_NAMES,
+        ));
         for (index, name) in terms.include.iter().flatten().enumerate() {
             if PROTECTED.contains(&name.as_str()) || name == own_namespace {
-                let message = "images in this namespace are not the business of a rule";
-                problems.push(Problem::at("include", index, name, message, ACCEPTED_NAMESPACE));
+                problems.push(Problem::at("include", index, name, NOT_OURS, ACCEPTED_NAMESPACE));
             } else if let Err(message) = check_name(name) {
                 problems.push(Problem::at("include", index, name, message, ACCEPTED_NAME));
             }
         }
+        problems.extend(check_count("exclude", terms.exclude.len(), MOST_NAMES));
         for (index, name) in terms.exclude.iter().enumerate() {
             if let Err(message) = check_name(name) {
                 problems.push(Problem::at("exclude", index, name, message, ACCEPTED_NAME));
@@ -256,16 +269,28 @@ fn is_protected(name: &str) -> bool {
     PROTECTED.contains(&name)
 }
 
+/// That a list below has too many items.
+pub(super) fn check_count(list: &'static str, count: usize, most: usize) -> Option<Problem> {
+    (count > most).then(|| Problem {
+        path: vec![Step::Field(list)],
+        value: None,
+        message: format!("there are {count} of them, at most {most} are allowed"),
+        accepted: None,
+    })
+}
+
 /// A name, or a glob that some name matches: `a` for each `*` must give one.
 fn check_name(name: &str) -> Result<(), &'static str> {
     let literal = name.replace('*', "");
     let possible = name.replace('*', "a");
     if name.is_empty() {
         Err("the name is empty")
-    } else if literal.len() > LONGEST_NAMESPACE {
+    } else if literal.len() > LONGEST_LABEL {
         Err("no namespace has so long a name")
+    } else if name.len() > LONGEST_GLOB {
+        Err("there are more `*` than can mean anything")
     } else if !names::is_part(&possible) {
-        Err("no namespace has such a name")
+        Err(NO_NAME)
     } else {
         Ok(())
     }

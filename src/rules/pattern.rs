@@ -15,11 +15,23 @@ pub const LONGEST_PATTERN: usize = 512;
 /// The one pattern that needs no host.
 const EVERYTHING: &str = "*";
 /// What `docker login` calls Docker Hub.
-const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+pub(super) const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 /// Docker Hub's API endpoint, a registry of its own to the image grammar.
 const DOCKER_HUB_ENDPOINT: &str = "registry-1.docker.io";
 /// Web sites: no image is pulled from there.
-const DOCKER_HUB_SITES: [&str; 2] = ["hub.docker.com", "registry.hub.docker.com"];
+pub(super) const DOCKER_HUB_SITES: [&str; 2] = ["hub.docker.com", "registry.hub.docker.com"];
+/// Mistakes that the schema of the objects finds, too.
+pub(super) const WHITE_SPACE: &str = "a pattern has no white space";
+pub(super) const SCHEME: &str = "an image name has no scheme";
+pub(super) const OUTER_SLASH: &str =
+    "a pattern neither begins nor ends with `/`: a path covers itself and all below it";
+pub(super) const DIGEST: &str = "a pattern has no digest: it covers names";
+pub(super) const TAG: &str = "a pattern has no tag: it covers names";
+pub(super) const EMPTY_SEGMENT: &str = "a path has no empty segment";
+pub(super) const PATH_STAR: &str = "a path has no `*`: it covers itself and all below it by whole segments";
+pub(super) const TWO_STARS: &str = "`**` is no pattern: a `*` stays within one host label";
+pub(super) const WEB_SITE: &str = "is a web site: no image is pulled from there";
+pub(super) const NO_HOST: &str = "without a `.`, a port or a capital it is part of a path on Docker Hub";
 /// How many mistakes of one text are repaired for a hint: as many as there are kinds of them.
 const MOST_REPAIRS: usize = 12;
 
@@ -288,7 +300,7 @@ fn check_spelling(text: &str) -> Result<(), Mistake> {
     }
     let is_space = |character: char| character.is_whitespace() || character.is_control();
     if text.contains(is_space) {
-        return Err(Mistake::new("a pattern has no white space", text.replace(is_space, "")));
+        return Err(Mistake::new(WHITE_SPACE, text.replace(is_space, "")));
     }
     Ok(())
 }
@@ -305,14 +317,13 @@ fn check_rim(text: &str) -> Result<(), Mistake> {
     };
     if let Some((_, rest)) = text.split_once("://") {
         let name = rest.rsplit_once('@').map_or(rest, |(_, name)| name); // what stands before may be a password
-        return Err(Mistake::new("an image name has no scheme", bare(name)));
+        return Err(Mistake::new(SCHEME, bare(name)));
     }
     if text.starts_with('/') || text.ends_with('/') {
-        let message = "a pattern neither begins nor ends with `/`: a path covers itself and all below it";
-        return Err(Mistake::new(message, bare(text)));
+        return Err(Mistake::new(OUTER_SLASH, bare(text)));
     }
     if let Some((name, _)) = text.split_once('@') {
-        return Err(Mistake::new("a pattern has no digest: it covers names", name));
+        return Err(Mistake::new(DIGEST, name));
     }
     let last = text.rfind('/').map_or(0, |slash| slash + 1);
     let colon = text.rfind(':').filter(|colon| *colon >= last && !text.ends_with(']'));
@@ -322,7 +333,7 @@ fn check_rim(text: &str) -> Result<(), Mistake> {
         .skip(1)
         .all(|byte| byte.is_ascii_digit() || byte == b'*');
     if last > 0 && !version.is_empty() || !is_port {
-        return Err(Mistake::new("a pattern has no tag: it covers names", name));
+        return Err(Mistake::new(TAG, name));
     }
     Ok(())
 }
@@ -334,17 +345,16 @@ fn check_path(host: &str, path: &str) -> Result<(), Mistake> {
             .filter(|segment| !segment.is_empty())
             .flat_map(|s| ["/", s])
             .collect();
-        return Err(Mistake::new("a path has no empty segment", format!("{host}{segments}")));
+        return Err(Mistake::new(EMPTY_SEGMENT, format!("{host}{segments}")));
     }
     if path.contains('*') {
-        let message = "a path has no `*`: it covers itself and all below it by whole segments";
         let above = path.trim_end_matches(['*', '/']);
         if path.get(above.len()..).is_some_and(|stars| stars.starts_with('/')) && !above.contains('*') {
-            return Err(Mistake::new(message, format!("{host}{above}")));
+            return Err(Mistake::new(PATH_STAR, format!("{host}{above}")));
         }
         let hint = "list the paths by name, or use `imageRegex` in a ClusterPullSecretRule";
         return Err(Mistake {
-            message: message.to_owned(),
+            message: PATH_STAR.to_owned(),
             remedy: Remedy::Advice(hint),
         });
     }
@@ -360,7 +370,7 @@ fn check_host(host: &str, path: &str) -> Result<(), Mistake> {
             .or(path.strip_prefix('/'))
             .unwrap_or_default();
         let path = path.replacen("_/", "library/", 1);
-        let message = format!("`{host}` is a web site: no image is pulled from there");
+        let message = format!("`{host}` {WEB_SITE}");
         return Err(Mistake::new(
             message,
             format!("{DOCKER_HUB}/{path}").trim_end_matches('/'),
@@ -379,8 +389,7 @@ fn check_host(host: &str, path: &str) -> Result<(), Mistake> {
             .split("**")
             .map(|between| between.trim_matches('*').to_owned())
             .collect();
-        let message = "`**` is no pattern: a `*` stays within one host label";
-        return Err(Mistake::new(message, format!("{}{port}{path}", labels.join("*"))));
+        return Err(Mistake::new(TWO_STARS, format!("{}{port}{path}", labels.join("*"))));
     }
     if name.is_empty() {
         return Err(Mistake::without_remedy("there is no host before the port"));
@@ -403,9 +412,7 @@ fn check_name(host: &str, path: &str) -> Result<(), Mistake> {
         return Err(if ImageReference::parse(&format!("{host}/x")).is_ok() {
             let library = if path.is_empty() { "library/" } else { "" };
             Mistake::new(
-                format!(
-                    "no image has the host `{host}`: without a `.`, a port or a capital it is part of a path on Docker Hub"
-                ),
+                format!("no image has the host `{host}`: {NO_HOST}"),
                 format!("{DOCKER_HUB}/{library}{host}{path}"),
             )
         } else {

@@ -8,13 +8,25 @@
 use std::collections::BTreeMap;
 
 use super::names;
-use super::namespaces::{Problem, Step};
+use super::namespaces::{Problem, Step, check_count};
 
 /// The longest name of a label key and the longest label value.
-const LONGEST_NAME: usize = 63;
-const ACCEPTED_KEY: &str = "`[prefix/]name`: a DNS name, then letters, digits and inner `-`, `_`, `.`, at most 63";
-const ACCEPTED_VALUE: &str = "letters, digits and inner `-`, `_`, `.`, at most 63, or nothing";
+pub(super) const LONGEST_NAME: usize = 63;
+/// How many requirements each list may have.
+pub(super) const MOST_REQUIREMENTS: usize = 32;
+/// How many values a requirement may have.
+pub(super) const MOST_VALUES: usize = 128;
+/// Those with `values`, then those without.
+pub(super) const OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
+pub(super) const ACCEPTED_KEY: &str =
+    "`[prefix/]name`: a DNS name, then letters, digits and inner `-`, `_`, `.`, at most 63";
+pub(super) const ACCEPTED_VALUE: &str = "letters, digits and inner `-`, `_`, `.`, at most 63, or nothing";
 const ACCEPTED_OPERATOR: &str = "`In`, `NotIn`, `Exists` or `DoesNotExist`";
+pub(super) const EMPTY: &str = "an empty selector selects everything";
+pub(super) const NO_KEY: &str = "this is no label key";
+pub(super) const NO_VALUE: &str = "this is no label value";
+pub(super) const NEEDS_VALUES: &str = "this operator needs values";
+pub(super) const HAS_NO_VALUES: &str = "this operator has no values";
 
 /// A selector as written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,13 +77,14 @@ impl LabelSelector {
     pub fn new(terms: SelectorTerms) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         if terms.match_labels.is_empty() && terms.match_expressions.is_empty() {
-            problems.push(problem(
-                vec![],
-                None,
-                "an empty selector selects everything",
-                "at least one requirement",
-            ));
+            problems.push(problem(vec![], None, EMPTY, "at least one requirement"));
         }
+        problems.extend(check_count("matchLabels", terms.match_labels.len(), MOST_REQUIREMENTS));
+        problems.extend(check_count(
+            "matchExpressions",
+            terms.match_expressions.len(),
+            MOST_REQUIREMENTS,
+        ));
         let mut requirements = Vec::new();
         for (key, value) in terms.match_labels {
             let path = || vec![Step::Field("matchLabels"), Step::Key(key.clone())];
@@ -140,14 +153,15 @@ impl Requirement {
         let mut problems = Vec::new();
         let message = check_key(&key);
         problems.extend(message.map(|message| problem(vec![Step::Field("key")], Some(&key), message, ACCEPTED_KEY)));
+        problems.extend(check_count("values", values.len(), MOST_VALUES));
         for (index, value) in values.iter().enumerate() {
             let path = || vec![Step::Field("values"), Step::Index(index)];
             problems.extend(check_value(value).map(|message| problem(path(), Some(value), message, ACCEPTED_VALUE)));
         }
         let fault = match (operator.as_str(), values.is_empty()) {
             ("In" | "NotIn", false) | ("Exists" | "DoesNotExist", true) => None,
-            ("In" | "NotIn", true) => Some(("values", None, "this operator needs values", "at least one value")),
-            ("Exists" | "DoesNotExist", false) => Some(("values", None, "this operator has no values", "no `values`")),
+            ("In" | "NotIn", true) => Some(("values", None, NEEDS_VALUES, "at least one value")),
+            ("Exists" | "DoesNotExist", false) => Some(("values", None, HAS_NO_VALUES, "no `values`")),
             _ => Some((
                 "operator",
                 Some(operator.as_str()),
@@ -196,14 +210,14 @@ fn check_key(key: &str) -> Option<&'static str> {
     if !prefix.is_none_or(names::is_subdomain) {
         Some("the prefix of the label key is no DNS name")
     } else if name.is_empty() || !is_name(name) {
-        Some("this is no label key")
+        Some(NO_KEY)
     } else {
         None
     }
 }
 
 fn check_value(value: &str) -> Option<&'static str> {
-    (!value.is_empty() && !is_name(value)).then_some("this is no label value")
+    (!value.is_empty() && !is_name(value)).then_some(NO_VALUE)
 }
 
 /// What label keys have behind their prefix, and values that are not empty.

@@ -8,17 +8,32 @@ use super::compile::Context;
 use super::diagnostic::Diagnostic;
 use super::document::{Field, either, nearest};
 use super::names::{ACCEPTED_LABEL, ACCEPTED_SUBDOMAIN, is_label, is_subdomain};
-use super::namespaces::NamespaceTerms;
+use super::namespaces::{ACCEPTED_NAMESPACES, NamespaceTerms};
+use super::pattern::LONGEST_PATTERN;
 use super::regex::LONGEST_REGEX;
 use super::selector::{ExpressionTerms, SelectorTerms};
 use super::{ImagePattern, ImageRegex, Kind, Mode, NamespaceSelection, Rule, SourceRef};
 use crate::credentials::Key;
 
-/// How many patterns a namespaced rule may have, and how many characters each: tenants share the index.
+/// How many patterns a list of a cluster rule may have. With every list of a rule at its limit it still is an object
+/// that etcd takes (1.5 MiB).
+const MOST_PATTERNS: usize = 500;
+/// How many patterns a list of a namespaced rule may have, and how many characters each: tenants share the index.
 const MOST_TENANT_PATTERNS: usize = 64;
 const LONGEST_TENANT_PATTERN: usize = 255;
-const MODES: [Mode; 2] = [Mode::Enforce, Mode::Shadow];
-const ACCEPTED_NAMESPACES: &str = "`include`, `selector` or both; all namespaces are `include: [\"*\"]`";
+pub(super) const MODES: [Mode; 2] = [Mode::Enforce, Mode::Shadow];
+pub(super) const ACCEPTED_IMAGES: &str =
+    "`images`, `imageRegex` or both; with `secret.copyFrom` the source's own keys will do";
+pub(super) const NO_OBJECT: &str = "no object can have such a name";
+pub(super) const NO_NAMESPACE: &str = "no namespace can have such a name";
+pub(super) const NO_IMAGES: &str = "an empty list covers no image";
+/// The fields of each mapping, in the order in which people read them.
+pub(super) const FIELDS: [&str; 6] = ["images", "exceptImages", "imageRegex", "namespaces", "secret", "mode"];
+pub(super) const SECRET_FIELDS: [&str; 2] = ["name", "copyFrom"];
+pub(super) const SOURCE_FIELDS: [&str; 2] = ["namespace", "name"];
+pub(super) const NAMESPACES_FIELDS: [&str; 3] = ["include", "exclude", "selector"];
+pub(super) const SELECTOR_FIELDS: [&str; 2] = ["matchLabels", "matchExpressions"];
+pub(super) const EXPRESSION_FIELDS: [&str; 3] = ["key", "operator", "values"];
 /// Takes the place of a text that is none, so that the others keep their index and it is reported once. It is good as a
 /// name, a label key and a label value.
 const STAND_IN: &str = "stand-in";
@@ -40,8 +55,7 @@ pub(super) struct Spec {
 impl Spec {
     /// Reads the `spec` of a rule.
     pub(super) fn read(spec: &Field<'_>, kind: Kind, context: &Context<'_>, findings: &mut Vec<Diagnostic>) -> Self {
-        let known = ["images", "exceptImages", "imageRegex", "namespaces", "secret", "mode"];
-        if spec.strict_mapping(&known, findings).is_none() {
+        if spec.strict_mapping(&FIELDS, findings).is_none() {
             return Self::default();
         }
         let mut read = Self {
@@ -55,11 +69,7 @@ impl Spec {
         if let Some(images) = spec.get("images") {
             read.patterns = patterns(&images, kind, findings);
             if images.node.as_sequence().is_some_and(<[_]>::is_empty) {
-                findings.push(
-                    images
-                        .error("an empty list covers no image")
-                        .accepting("at least one pattern"),
-                );
+                findings.push(images.error(NO_IMAGES).accepting("at least one pattern"));
             }
         }
         if let Some(field) = spec.require("secret", "the secret's `name`", findings) {
@@ -91,7 +101,7 @@ impl Spec {
     }
 
     fn secret(&mut self, field: &Field<'_>, kind: Kind, context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
-        field.strict_mapping(&["name", "copyFrom"], findings);
+        field.strict_mapping(&SECRET_FIELDS, findings);
         self.secret = name(field, "name", findings).unwrap_or_default();
         let Some(source) = field.get("copyFrom") else {
             return;
@@ -99,7 +109,7 @@ impl Spec {
         if kind == Kind::PullSecretRule {
             return findings.push(cluster_only(&source));
         }
-        source.strict_mapping(&["namespace", "name"], findings);
+        source.strict_mapping(&SOURCE_FIELDS, findings);
         let namespace = namespace(&source, findings);
         if namespace.as_deref() == Some(context.own_namespace)
             && let Some(field) = source.get("namespace")
@@ -133,8 +143,7 @@ impl Spec {
             return;
         }
         if spec.get("secret").is_none_or(|secret| secret.get("copyFrom").is_none()) {
-            let accepted = "`images`, `imageRegex` or both; with `secret.copyFrom` the source's own keys will do";
-            return findings.push(spec.missing("images", accepted));
+            return findings.push(spec.missing("images", ACCEPTED_IMAGES));
         }
         let Some(source) = &self.copy_from else {
             return;
@@ -167,10 +176,19 @@ fn cluster_only(field: &Field<'_>) -> Diagnostic {
     field.error(format_args!("only a {} has this field", Kind::ClusterPullSecretRule))
 }
 
+/// How many patterns a list of such a rule may have, and how many characters each.
+pub(super) fn pattern_limits(kind: Kind) -> (usize, usize) {
+    match kind {
+        Kind::ClusterPullSecretRule => (MOST_PATTERNS, LONGEST_PATTERN),
+        Kind::PullSecretRule => (MOST_TENANT_PATTERNS, LONGEST_TENANT_PATTERN),
+    }
+}
+
 fn patterns(field: &Field<'_>, kind: Kind, findings: &mut Vec<Diagnostic>) -> Vec<ImagePattern> {
     let items = field.items(findings).unwrap_or_default();
-    if kind == Kind::PullSecretRule && items.len() > MOST_TENANT_PATTERNS {
-        let accepted = format!("at most {MOST_TENANT_PATTERNS}");
+    let (most, _) = pattern_limits(kind);
+    if items.len() > most {
+        let accepted = format!("at most {most}");
         findings.push(
             field
                 .error(format_args!("a {kind} has {} patterns here", items.len()))
@@ -183,8 +201,9 @@ fn patterns(field: &Field<'_>, kind: Kind, findings: &mut Vec<Diagnostic>) -> Ve
 fn pattern(item: &Field<'_>, kind: Kind, findings: &mut Vec<Diagnostic>) -> Option<ImagePattern> {
     let text = item.text(findings)?;
     let length = text.chars().count();
-    if kind == Kind::PullSecretRule && length > LONGEST_TENANT_PATTERN {
-        let accepted = format!("at most {LONGEST_TENANT_PATTERN} in a {kind}");
+    let (_, longest) = pattern_limits(kind);
+    if length > longest {
+        let accepted = format!("at most {longest} in a {kind}");
         findings.push(
             item.error(format_args!("the pattern is {length} characters long"))
                 .accepting(accepted),
@@ -237,11 +256,7 @@ pub(super) fn name(parent: &Field<'_>, key: &str, findings: &mut Vec<Diagnostic>
     let field = parent.require(key, ACCEPTED_SUBDOMAIN, findings)?;
     let text = field.text(findings)?;
     if !is_subdomain(text) {
-        findings.push(
-            field
-                .error("no object can have such a name")
-                .accepting(ACCEPTED_SUBDOMAIN),
-        );
+        findings.push(field.error(NO_OBJECT).accepting(ACCEPTED_SUBDOMAIN));
         return None;
     }
     Some(text.to_owned())
@@ -252,18 +267,14 @@ pub(super) fn namespace(parent: &Field<'_>, findings: &mut Vec<Diagnostic>) -> O
     let field = parent.require("namespace", ACCEPTED_LABEL, findings)?;
     let text = field.text(findings)?;
     if !is_label(text) {
-        findings.push(
-            field
-                .error("no namespace can have such a name")
-                .accepting(ACCEPTED_LABEL),
-        );
+        findings.push(field.error(NO_NAMESPACE).accepting(ACCEPTED_LABEL));
         return None;
     }
     Some(text.to_owned())
 }
 
 fn namespaces(field: &Field<'_>, context: &Context<'_>, findings: &mut Vec<Diagnostic>) -> Option<NamespaceSelection> {
-    field.strict_mapping(&["include", "exclude", "selector"], findings)?;
+    field.strict_mapping(&NAMESPACES_FIELDS, findings)?;
     let selector = field.get("selector");
     if let Some(selector) = selector.filter(|_| !context.labels) {
         findings.push(
@@ -286,10 +297,7 @@ fn namespaces(field: &Field<'_>, context: &Context<'_>, findings: &mut Vec<Diagn
 }
 
 fn selector_terms(selector: &Field<'_>, findings: &mut Vec<Diagnostic>) -> SelectorTerms {
-    if selector
-        .strict_mapping(&["matchLabels", "matchExpressions"], findings)
-        .is_none()
-    {
+    if selector.strict_mapping(&SELECTOR_FIELDS, findings).is_none() {
         return SelectorTerms {
             match_labels: vec![(STAND_IN.to_owned(), STAND_IN.to_owned())],
             match_expressions: Vec::new(),
@@ -323,7 +331,7 @@ fn label_terms(labels: &Field<'_>, findings: &mut Vec<Diagnostic>) -> Vec<(Strin
 }
 
 fn expression_terms(expression: &Field<'_>, findings: &mut Vec<Diagnostic>) -> ExpressionTerms {
-    expression.strict_mapping(&["key", "operator", "values"], findings);
+    expression.strict_mapping(&EXPRESSION_FIELDS, findings);
     let key = expression.require("key", "a label key", findings);
     let operator = expression.require("operator", "what the label's value must be", findings);
     let values = expression

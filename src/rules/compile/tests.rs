@@ -342,6 +342,9 @@ fn every_mistake_about_namespaces_and_secrets_is_named() {
         ("too many images", namespaced_rule(&format!("  images: [{}]\n  secret: {{name: s}}\n", "a.example, ".repeat(65))), vec![
             "5:11 spec.images: a PullSecretRule has 65 patterns here | accepted at most 64".to_owned(),
         ]),
+        ("too many images of a cluster rule", with("[ghcr.io/acme]", &format!("[{}]", "a.example, ".repeat(501))), vec![
+            "5:11 spec.images: a ClusterPullSecretRule has 501 patterns here | accepted at most 500".to_owned(),
+        ]),
     ] {
         assert_spec_mistakes(case, &text, &expected);
     }
