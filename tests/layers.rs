@@ -137,8 +137,7 @@ fn a_path_through_super_leads_to_the_crate() {
 
 #[test]
 fn paths_are_found_however_they_are_written() {
-    let code =
-        "use std::{env, net::{IpAddr, TcpStream as Stream}};\nuse a::b;\n fn f(x: &hyper::Body) { c::d::<u8>() }";
+    let code = "use std::{env, net::{IpAddr, TcpStream as Stream}};\npub(super) use a::b;\n fn f(x: &hyper::Body) { c::d::<u8>(\"no use of it\"); }";
     let found: Vec<String> = paths(code).into_iter().collect();
     assert_eq!(
         found,
@@ -226,7 +225,7 @@ fn stripped(text: &str) -> String {
 
 /// Every path of two or more segments, those of grouped imports spelled out.
 fn paths(code: &str) -> BTreeSet<String> {
-    let import = Regex::new(r"(?s)\buse\s+([^;]+);").unwrap();
+    let import = Regex::new(r"(?m)^\s*(?:pub(?:\([a-z]+\))?\s+)?use\s+([^;]+);").unwrap();
     let path = Regex::new(r"\b[A-Za-z_][A-Za-z0-9_]*(?:::[A-Za-z_][A-Za-z0-9_]*)+").unwrap();
     let mut paths = BTreeSet::new();
     for imported in import.captures_iter(code) {
