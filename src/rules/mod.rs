@@ -6,6 +6,7 @@
 //! `source` keeps what files last said well, and `compile` reads one of them field by field, with a `diagnostic` for every
 //! mistake. `pattern`, `regex`, `namespaces` and `selector` each know one field of a rule and all that can be wrong with
 //! it; `set` decides which rules apply, over an `index` that keeps the cost of a decision the same however many there are.
+//! `schema` tells an API server what of this it can check itself.
 
 use std::fmt;
 
@@ -19,6 +20,7 @@ mod names;
 pub mod namespaces;
 pub mod pattern;
 pub mod regex;
+pub mod schema;
 pub mod selector;
 pub mod set;
 pub mod source;
@@ -121,6 +123,15 @@ impl Kind {
         match self {
             Self::ClusterPullSecretRule => "ClusterPullSecretRule",
             Self::PullSecretRule => "PullSecretRule",
+        }
+    }
+
+    /// What the API's paths call its objects.
+    #[must_use]
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::ClusterPullSecretRule => "clusterpullsecretrules",
+            Self::PullSecretRule => "pullsecretrules",
         }
     }
 }
