@@ -12,6 +12,7 @@
 //! ```
 
 mod certificate;
+mod kinds;
 mod options;
 mod registration;
 mod tree;
@@ -95,12 +96,14 @@ impl Installation {
         Ok(Self(options))
     }
 
-    /// All objects, in the order in which they are to be applied: the registration last, so that nobody is called who
-    /// is not there yet.
+    /// All objects, in the order in which they are to be applied: the kinds of rules first, and the registration last, so
+    /// that nobody is called who is not there yet.
     #[must_use]
     pub fn objects(&self, certificate: &Certificate) -> Vec<Manifest> {
         let options = &self.0;
-        let mut objects = vec![workload::namespace(options), workload::rules(options)];
+        let mut objects = kinds::definitions();
+        objects.extend(kinds::roles());
+        objects.extend([workload::namespace(options), workload::rules(options)]);
         if *certificate == Certificate::CertManager {
             objects.extend(certificate::objects(options));
         }
@@ -109,8 +112,8 @@ impl Installation {
         objects
     }
 
-    /// The same as files for kustomize: `base` without a certificate, and an overlay for each way to one. Paths are
-    /// relative, with `/`.
+    /// The same as files for kustomize: `crds`, which stand alone; `base` with them and without a certificate; and an
+    /// overlay for each way to one. Paths are relative, with `/`.
     pub fn tree(&self) -> Result<Vec<(String, String)>, Unwritable> {
         tree::tree(&self.0)
     }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::registration::{WEBHOOK_NAME, registration};
 use super::{
-    CERTIFICATE, Manifest, NAME, Options, RULES, Unwritable, certificate, server_name, webhook_labels, workload, yaml,
+    CERTIFICATE, Manifest, NAME, Options, RULES, Unwritable, certificate, kinds, server_name, webhook_labels, workload,
+    yaml,
 };
 
 const API_VERSION: &str = "kustomize.config.k8s.io/v1beta1";
@@ -19,10 +20,29 @@ type Files = Vec<(String, String)>;
 
 /// All files, by paths with `/`.
 pub(super) fn tree(options: &Options) -> Result<Files, Unwritable> {
-    let mut files = base(options)?;
+    let mut files = crds()?;
+    files.extend(base(options)?);
     files.extend(cert_manager(options)?);
     files.extend(given_certificate(options)?);
     Ok(files)
+}
+
+fn crds() -> Result<Files, Unwritable> {
+    let mut files = Vec::new();
+    for definition in kinds::definitions() {
+        let plural = definition.object.pointer("/spec/names/plural").and_then(Value::as_str);
+        let name = format!("{}.yaml", plural.unwrap_or_default());
+        files.push((name, yaml(&[definition])?));
+    }
+    files.push(("cluster-roles.yaml".to_owned(), yaml(&kinds::roles())?));
+    let resources: Vec<_> = files.iter().map(|(name, _)| name).collect();
+    let kustomization = Manifest::new(
+        "The kinds of rules, and who may do what with them. ../base holds this; apply it alone where rules are to be there
+         before anything reads them. Deleting it deletes every rule.",
+        json!({"apiVersion": API_VERSION, "kind": KIND, "resources": resources}),
+    );
+    files.push(("kustomization.yaml".to_owned(), yaml(&[kustomization])?));
+    Ok(below("crds", files))
 }
 
 fn base(options: &Options) -> Result<Files, Unwritable> {
@@ -33,7 +53,8 @@ fn base(options: &Options) -> Result<Files, Unwritable> {
     for manifest in &objects {
         files.push((file_name(&manifest.object), yaml(slice::from_ref(manifest))?));
     }
-    let resources: Vec<_> = files.iter().map(|(name, _)| name.clone()).collect();
+    let mut resources = vec!["../crds".to_owned()];
+    resources.extend(files.iter().map(|(name, _)| name.clone()));
     let rules = options.rules.0.iter();
     let rules: Files = rules
         .map(|(name, text)| (format!("rules/{name}"), text.clone()))
