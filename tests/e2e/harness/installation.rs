@@ -20,7 +20,7 @@ use tempfile::NamedTempFile;
 use super::balancer::Balancer;
 use super::load::IMAGE;
 use super::namespace::{pod, pull_secrets};
-use super::{Api, Namespace, Replica, control_plane, unique, until};
+use super::{Api, Namespace, Replica, control_plane, install_kinds, unique, until};
 
 /// The label by which an installation knows its namespaces.
 const LABEL: &str = "pullkey.dev/test";
@@ -127,6 +127,8 @@ impl Installation {
     /// One that lacks its replicas and its webhook configuration.
     pub(crate) async fn prepare(setup: &Setup<'_>) -> Self {
         let api = control_plane().api().await;
+        // They are among the objects, too: no two installations are to create them at once.
+        install_kinds(&api).await;
         let id = unique("pullkey");
         let authority = Arc::new(Authority::new(SystemTime::now()).unwrap());
         let mut objects = rendered(&id, &authority, setup.options);

@@ -6,6 +6,7 @@
 mod api;
 mod balancer;
 mod installation;
+mod kinds;
 mod load;
 mod namespace;
 mod other;
@@ -20,6 +21,7 @@ use tokio::time::sleep;
 pub(crate) use api::{Answer, Api};
 pub(crate) use balancer::is_ready;
 pub(crate) use installation::{Installation, Reach, Setup, rule};
+pub(crate) use kinds::{RULES, install_kinds};
 pub(crate) use load::{IMAGE, Load, Tally, rules_for_load};
 pub(crate) use namespace::{Namespace, named, pod, pull_secrets, with};
 pub(crate) use other::{Other, allowed};

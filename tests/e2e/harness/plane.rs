@@ -85,6 +85,17 @@ impl Running {
 impl ControlPlane {
     /// A client of a member of `system:masters`. It belongs to the runtime that it is made in.
     pub(crate) async fn api(&self) -> Api {
+        Api::new(self.config().await)
+    }
+
+    /// A client of that user.
+    pub(crate) async fn api_as(&self, user: &str) -> Api {
+        let mut config = self.config().await;
+        config.auth_info.impersonate = Some(user.to_owned());
+        Api::new(config)
+    }
+
+    async fn config(&self) -> kube::Config {
         let config = match &self.running {
             Some(running) => {
                 let kubeconfig = Kubeconfig::read_from(running.fact("kubeconfig")).unwrap();
@@ -92,7 +103,7 @@ impl ControlPlane {
             }
             None => kube::Config::from_kubeconfig(&KubeConfigOptions::default()).await,
         };
-        Api::new(config.expect("a kubeconfig that says where the API server is"))
+        config.expect("a kubeconfig that says where the API server is")
     }
 
     /// `kubectl` with these arguments and that standard input; it must succeed.
