@@ -14,6 +14,7 @@ mod contract;
 mod controllers;
 mod fidelity;
 mod harness;
+mod kinds;
 #[cfg(target_os = "linux")]
 mod leash;
 mod oracle;
