@@ -90,7 +90,7 @@ fn rules(args: &ManifestsArgs) -> Result<Option<RulesFiles>, Failure> {
         return Ok(Some(RulesFiles::starter()));
     }
     let loaded = RuleFiles::new(args.rules.clone()).load(&Disk, &context(&args.namespace.to_string()));
-    tell_findings(&loaded);
+    tell_findings(&loaded.warnings, &loaded.mistakes);
     if !loaded.mistakes.is_empty() {
         return Ok(None);
     }
