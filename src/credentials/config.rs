@@ -50,6 +50,34 @@ pub enum Unusable {
     NoCredentials,
 }
 
+impl ConfigForm {
+    /// The form of a pull secret's payload, by the Secret's type; `None` for a Secret that the kubelet passes over.
+    #[must_use]
+    pub fn of_secret_type(secret_type: &str) -> Option<Self> {
+        [Self::DockerConfigJson, Self::Dockercfg]
+            .into_iter()
+            .find(|form| form.secret_type() == secret_type)
+    }
+
+    /// The type of a Secret with such a payload.
+    #[must_use]
+    pub fn secret_type(self) -> &'static str {
+        match self {
+            Self::DockerConfigJson => "kubernetes.io/dockerconfigjson",
+            Self::Dockercfg => "kubernetes.io/dockercfg",
+        }
+    }
+
+    /// The one key of that Secret's data that counts.
+    #[must_use]
+    pub fn data_key(self) -> &'static str {
+        match self {
+            Self::DockerConfigJson => ".dockerconfigjson",
+            Self::Dockercfg => ".dockercfg",
+        }
+    }
+}
+
 impl Entry {
     /// Which images it is for.
     #[must_use]

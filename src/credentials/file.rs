@@ -190,18 +190,16 @@ fn read_manifest(file: &str, secrets: Vec<&Mapping>) -> Result<CredentialFile, N
             namespace: field("namespace"),
             name: field("name").unwrap_or_default(),
         };
-        let (form, key) = match text(object, "type").unwrap_or("Opaque") {
-            "kubernetes.io/dockerconfigjson" => (ConfigForm::DockerConfigJson, ".dockerconfigjson"),
-            "kubernetes.io/dockercfg" => (ConfigForm::Dockercfg, ".dockercfg"),
-            other => {
-                let found_type = other.to_owned();
-                found.ignored.push(IgnoredSecret::OtherType {
-                    secret,
-                    found: found_type,
-                });
-                continue;
-            }
+        let secret_type = text(object, "type").unwrap_or("Opaque");
+        let Some(form) = ConfigForm::of_secret_type(secret_type) else {
+            let found_type = secret_type.to_owned();
+            found.ignored.push(IgnoredSecret::OtherType {
+                secret,
+                found: found_type,
+            });
+            continue;
         };
+        let key = form.data_key();
         let Payload { bytes, position } =
             read_payload(object, key).map_err(|(position, fault)| NotCredentials::Secret {
                 secret: secret.clone(),

@@ -209,7 +209,8 @@ impl NamespaceSelection {
     }
 
     /// The only namespaces it can select, where it names each of them.
-    pub(super) fn named(&self) -> Option<&[String]> {
+    #[must_use]
+    pub fn named(&self) -> Option<&[String]> {
         self.include
             .as_ref()
             .filter(|include| include.globs.is_empty())

@@ -18,9 +18,9 @@ pub(super) const MOST_REQUIREMENTS: usize = 32;
 pub(super) const MOST_VALUES: usize = 128;
 /// Those with `values`, then those without.
 pub(super) const OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
-pub(super) const ACCEPTED_KEY: &str =
+pub(crate) const ACCEPTED_KEY: &str =
     "`[prefix/]name`: a DNS name, then letters, digits and inner `-`, `_`, `.`, at most 63";
-pub(super) const ACCEPTED_VALUE: &str = "letters, digits and inner `-`, `_`, `.`, at most 63, or nothing";
+pub(crate) const ACCEPTED_VALUE: &str = "letters, digits and inner `-`, `_`, `.`, at most 63, or nothing";
 const ACCEPTED_OPERATOR: &str = "`In`, `NotIn`, `Exists` or `DoesNotExist`";
 pub(super) const EMPTY: &str = "an empty selector selects everything";
 pub(super) const NO_KEY: &str = "this is no label key";
@@ -203,7 +203,8 @@ fn problem(path: Vec<Step>, value: Option<&str>, message: &str, accepted: &'stat
     }
 }
 
-fn check_key(key: &str) -> Option<&'static str> {
+/// What is wrong with the key of a label or an annotation, if anything is.
+pub(crate) fn check_key(key: &str) -> Option<&'static str> {
     let (prefix, name) = key
         .split_once('/')
         .map_or((None, key), |(prefix, name)| (Some(prefix), name));
@@ -216,7 +217,8 @@ fn check_key(key: &str) -> Option<&'static str> {
     }
 }
 
-fn check_value(value: &str) -> Option<&'static str> {
+/// What is wrong with the value of a label, if anything is.
+pub(crate) fn check_value(value: &str) -> Option<&'static str> {
     (!value.is_empty() && !is_name(value)).then_some(NO_VALUE)
 }
 
