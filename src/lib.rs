@@ -8,13 +8,15 @@
 //!           └────── admission: pure, synchronous, total ──────┘◄────────────────────────────────────┘
 //! ```
 //!
-//! `image`, `credentials`, `rules` and `admission` decide; they know no socket, no clock and no environment, and they
-//! build without the features `server` and `cluster`. `server` and `certs` do the input and output and do not know
-//! each other. `manifests` makes of their constants what a cluster must be told. The binary's commands wire it all together.
+//! `image`, `credentials`, `rules` and `admission` decide, and `controller` does about copies of secrets; they know no
+//! socket, no clock and no environment, and they build without the features `server` and `cluster`. `server` and `certs`
+//! do the input and output and do not know each other. `manifests` makes of their constants what a cluster must be told.
+//! The binary's commands wire it all together.
 
 pub mod admission;
 #[cfg(feature = "server")]
 pub mod certs;
+pub mod controller;
 pub mod credentials;
 pub mod duration;
 pub mod explain;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Modules that only compute, each with the modules of ours that it may use.
-const PURE: [(&str, &[&str]); 10] = [
+const PURE: [(&str, &[&str]); 11] = [
     ("duration", &[]),
     ("glob", &[]),
     ("image", &[]),
@@ -19,6 +19,7 @@ const PURE: [(&str, &[&str]); 10] = [
     ("credentials", &["glob", "image", "yaml"]),
     ("rules", &["credentials", "glob", "image", "printable", "yaml"]),
     ("admission", &["image", "printable", "rules"]),
+    ("controller", &["credentials", "printable", "rules"]),
     (
         "explain",
         &[

@@ -1,0 +1,148 @@
+//! What is there: namespaces and the copies in them, as small as tens of thousands of them must be.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Moment;
+use super::intern::Interner;
+use super::ownership::{Observed, Share};
+
+/// A namespace as the cluster has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// `metadata.labels`.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// Whether its phase is `Terminating`, or it has a deletion timestamp.
+    pub is_terminating: bool,
+}
+
+/// What is known under the name of a namespace.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    /// `None` before the namespace was reported; its copies may come first.
+    pub(super) facts: Option<NamespaceFacts>,
+    /// In the order of their names.
+    copies: Vec<Copy>,
+}
+
+/// A Secret where a copy is or could be.
+#[derive(Debug, Clone)]
+pub(super) struct Copy {
+    pub(super) name: Arc<str>,
+    pub(super) uid: Box<str>,
+    pub(super) resource_version: Box<str>,
+    pub(super) share: Share,
+    /// `namespace/name` of the source. Once known it is remembered, even if the copy says it no more.
+    pub(super) source: Option<Arc<str>>,
+    /// The version of that source, as long as everything stands as we wrote it.
+    pub(super) version: Option<Arc<str>>,
+    pub(super) meddler: Option<Box<str>>,
+    pub(super) is_labelled: bool,
+    pub(super) is_being_deleted: bool,
+    /// Whether a rule wanted it while we looked.
+    pub(super) was_wanted: bool,
+    /// The version that was applied when it got its resourceVersion. A second time would change as little.
+    pub(super) applied: Option<Arc<str>>,
+    /// When it was first seen; if it is not ours, when it last was.
+    pub(super) seen: Moment,
+}
+
+impl Place {
+    pub(super) fn copy(&self, name: &str) -> Option<&Copy> {
+        let index = self.find(name).ok()?;
+        self.copies.get(index)
+    }
+
+    pub(super) fn copy_mut(&mut self, name: &str) -> Option<&mut Copy> {
+        let index = self.find(name).ok()?;
+        self.copies.get_mut(index)
+    }
+
+    pub(super) fn copies(&self) -> &[Copy] {
+        &self.copies
+    }
+
+    /// Puts a copy in the place of the one of the same name. Returns that one.
+    pub(super) fn put(&mut self, copy: Copy) -> Option<Copy> {
+        match self.find(&copy.name) {
+            Ok(index) => self.copies.get_mut(index).map(|old| std::mem::replace(old, copy)),
+            Err(index) => {
+                // Most namespaces have few copies, and there are many namespaces.
+                self.copies.reserve_exact(1);
+                self.copies.insert(index, copy);
+                None
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, name: &str) -> Option<Copy> {
+        let index = self.find(name).ok()?;
+        Some(self.copies.remove(index))
+    }
+
+    /// Whether nothing is known here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.facts.is_none() && self.copies.is_empty()
+    }
+
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.copies.binary_search_by(|copy| (*copy.name).cmp(name))
+    }
+}
+
+impl Copy {
+    /// What was observed, with what is remembered of the copy from before.
+    pub(super) fn new(
+        name: Arc<str>,
+        observed: Observed,
+        old: Option<&Self>,
+        interner: &mut Interner,
+        now: Moment,
+    ) -> Self {
+        let same = old.filter(|old| old.uid == observed.uid);
+        let is_intact = observed.is_intact;
+        let (source, version) = match observed.record {
+            Some(record) => (
+                Some(interner.intern(&record.source)),
+                is_intact.then(|| interner.intern(&record.version)),
+            ),
+            None => (same.and_then(|old| old.source.clone()), None),
+        };
+        let is_ours = observed.share == Share::Ours;
+        Self {
+            name,
+            uid: observed.uid,
+            resource_version: observed.resource_version,
+            share: observed.share,
+            source,
+            version,
+            meddler: observed.meddler,
+            is_labelled: observed.is_labelled,
+            is_being_deleted: observed.is_being_deleted,
+            was_wanted: same.is_some_and(|old| old.was_wanted),
+            applied: None,
+            seen: same.filter(|_| is_ours).map_or(now, |old| old.seen),
+        }
+    }
+
+    pub(super) fn is_ours(&self) -> bool {
+        self.share == Share::Ours
+    }
+
+    /// Whether it stands as we wrote it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_ours() && self.version.is_some()
+    }
+
+    /// Whether something with this resourceVersion comes after what is known. They count up, and mean nothing else
+    /// (KEP-5504); one that is no number is taken for news.
+    pub(super) fn is_older_than(&self, resource_version: &str) -> bool {
+        let known = &*self.resource_version;
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number(known) && is_number(resource_version) {
+            (known.len(), known) < (resource_version.len(), resource_version)
+        } else {
+            known != resource_version
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! What to do next.
+//!
+//! In: everything that the watches say, the answers to what was done, and the clock. Out: one [`Task`] at a time. A
+//! [`Planner`] keeps what is known and which copies may be concerned by the last news; what is to be done about a copy is
+//! worked out when its turn comes, from what is known then.
+//!
+//! It refuses to write before the first lists are complete, to write or delete what is not ours, to remove anything while
+//! rules cannot be read completely or faster than allowed, and to touch a namespace that is going.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::copy::{CopyObject, Precondition, Style};
+use super::desired::{Claim, Claims, Hold};
+use super::event::{Announcer, Event};
+use super::intern::Interner;
+use super::ownership::Observed;
+use super::patience::Patience;
+use super::pending::Pending;
+use super::place::{Copy, Place};
+use super::refusal::Refusal;
+use super::removal::Removals;
+use super::source::{Source, SourceSecret, Sources};
+use super::{Moment, Target};
+use crate::rules::{Namespace, namespaces::PROTECTED};
+
+pub use super::desired::RuleFacts;
+pub use super::pending::Priority;
+pub use super::place::NamespaceFacts;
+
+mod decide;
+mod news;
+mod standing;
+mod sweep;
+
+use decide::Decision;
+pub use standing::{Obstacle, Summary};
+use sweep::Sweep;
+
+/// What the admin decided.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The namespace that we run in. Nothing is ever copied there.
+    pub own_namespace: String,
+    /// Where sources may come from.
+    pub source_namespaces: BTreeSet<String>,
+    /// How long the copies of a deleted rule stay.
+    pub keep_copies: Duration,
+}
+
+/// One thing to do about one copy.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Which copy.
+    pub target: Target,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// What to do.
+    pub action: Action,
+    /// By which its answer is known.
+    ticket: u64,
+}
+
+/// What to do about a copy.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Read its metadata: what is there is not known, or no longer.
+    Look,
+    /// Apply, without force: there is nothing that we know of.
+    Create {
+        /// What it is made of.
+        source: Arc<Source>,
+    },
+    /// Apply with force, to this very object.
+    Update {
+        /// What it is made of.
+        source: Arc<Source>,
+        /// Which object.
+        identity: Identity,
+    },
+    /// Delete this very object and, at once, apply without force: it cannot be changed any more.
+    Replace {
+        /// What it is made of.
+        source: Arc<Source>,
+        /// Which object.
+        identity: Identity,
+    },
+    /// Delete this very object.
+    Delete {
+        /// Which object.
+        identity: Identity,
+    },
+}
+
+/// One version of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `metadata.uid`.
+    pub uid: Box<str>,
+    /// `metadata.resourceVersion`.
+    pub resource_version: Box<str>,
+}
+
+/// What came of a task.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// The Secret that is there now: what an apply or a look returned, or a deletion that waits for a finalizer.
+    Found(Observed),
+    /// There is no such Secret now.
+    Absent,
+    /// It was not done.
+    Refused(Refusal),
+}
+
+/// All that is known, and what is left to do.
+#[derive(Debug)]
+pub struct Planner {
+    settings: Settings,
+    interner: Interner,
+    claims: Claims,
+    sources: Sources,
+    places: BTreeMap<Arc<str>, Place>,
+    /// How many of the copies are ours.
+    ours: usize,
+    pending: Pending,
+    running: HashMap<Target, Running>,
+    /// How many tasks were handed out.
+    tickets: u64,
+    patience: HashMap<Target, Patience>,
+    removals: Removals,
+    /// Copies that may be removed as soon as the hour allows it.
+    held_back: BTreeSet<Target>,
+    /// Whether the first lists are complete.
+    is_started: bool,
+    /// Since when all rules can be read, if they can.
+    complete: Option<Moment>,
+    sweep: Option<Sweep>,
+    missed: u64,
+    /// Rules whose status may be another now.
+    touched: HashSet<Arc<str>>,
+    /// Rules whose copies got a new version of their source.
+    rotated: HashSet<Arc<str>>,
+    announcer: Announcer,
+}
+
+/// A task that was handed out.
+#[derive(Debug)]
+struct Running {
+    ticket: u64,
+    /// The version of the source that is applied.
+    version: Option<Arc<str>>,
+    is_removal: bool,
+    is_rotation: bool,
+}
+
+impl Action {
+    /// The object to apply, if any; with the name [`FIELD_MANAGER`](super::FIELD_MANAGER).
+    #[must_use]
+    pub fn object<'a>(&'a self, target: &'a Target, style: &'a Style) -> Option<CopyObject<'a>> {
+        match self {
+            Self::Create { source } | Self::Replace { source, .. } => {
+                Some(CopyObject::new(source, target, style, None))
+            }
+            Self::Update { source, identity } => Some(CopyObject::new(source, target, style, Some(identity.into()))),
+            Self::Look | Self::Delete { .. } => None,
+        }
+    }
+
+    /// Whether to apply it with force.
+    #[must_use]
+    pub fn is_forced(&self) -> bool {
+        matches!(self, Self::Update { .. })
+    }
+}
+
+impl<'a> From<&'a Identity> for Precondition<'a> {
+    fn from(identity: &'a Identity) -> Self {
+        Self {
+            uid: &identity.uid,
+            resource_version: &identity.resource_version,
+        }
+    }
+}
+
+impl Planner {
+    /// Nothing is known yet, and nothing will be written before [`Planner::start`].
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            sources: Sources::new(&settings.source_namespaces),
+            settings,
+            interner: Interner::default(),
+            claims: Claims::default(),
+            places: BTreeMap::new(),
+            ours: 0,
+            pending: Pending::default(),
+            running: HashMap::new(),
+            tickets: 0,
+            patience: HashMap::new(),
+            removals: Removals::default(),
+            held_back: BTreeSet::new(),
+            is_started: false,
+            complete: None,
+            sweep: None,
+            missed: 0,
+            touched: HashSet::new(),
+            rotated: HashSet::new(),
+            announcer: Announcer::default(),
+        }
+    }
+
+    /// The first lists are complete, and we lead: from now on there is something to do. Also after [`Planner::stop`].
+    pub fn start(&mut self) {
+        self.is_started = true;
+        self.touched = self.claims.all().map(|claim| Arc::clone(&claim.uid)).collect();
+        for (target, _) in self.patience.iter().filter(|(_, patience)| patience.has_vanished()) {
+            self.pending.push(target.clone(), Priority::Removal);
+        }
+        self.pass(false);
+    }
+
+    /// We lead no longer: whatever was handed out is somebody else's now.
+    pub fn stop(&mut self) {
+        self.is_started = false;
+        self.pending.clear();
+        self.running.clear();
+        self.held_back.clear();
+        self.removals.abandon();
+        self.sweep = None;
+    }
+
+    /// Goes through everything once more. What that finds to do was missed before: [`Planner::missed`].
+    pub fn prove(&mut self, now: Moment) {
+        self.interner.sweep();
+        self.patience.retain(|_, patience| !patience.is_over(now));
+        self.announcer.sweep(now);
+        self.pass(true);
+    }
+
+    /// The most urgent task, if there is one that is at least so urgent. Its answer is to be reported. After `None`, ask
+    /// again at [`Planner::wakes_at`] and after any news.
+    pub fn next(&mut self, lowest: Priority, now: Moment) -> Option<Task> {
+        if !self.is_started {
+            return None;
+        }
+        self.advance_time(now);
+        let task = self.take_next(lowest, now);
+        if task.is_some() || self.sweep.is_none() {
+            return task;
+        }
+        self.sweep_on(now);
+        self.take_next(lowest, now)
+    }
+
+    fn take_next(&mut self, lowest: Priority, now: Moment) -> Option<Task> {
+        while let Some((target, queued)) = self.pending.pop(lowest) {
+            // One that is under way comes up again with its answer.
+            if !self.running.contains_key(&target)
+                && let Some(task) = self.take(target, queued, now)
+            {
+                return Some(task);
+            }
+        }
+        None
+    }
+
+    /// When there may be something to do without any news.
+    #[must_use]
+    pub fn wakes_at(&self, now: Moment) -> Option<Moment> {
+        if !self.is_started {
+            return None;
+        }
+        if self.sweep.is_some() || self.pending.len() > 0 {
+            return Some(now);
+        }
+        if !self.held_back.is_empty() && self.removals.allows(self.ours, now) {
+            return Some(now);
+        }
+        let held_back = (!self.held_back.is_empty()).then(|| self.removals.next(now)).flatten();
+        let deleted = self.complete.and(self.claims.next_end()).map(|(end, _)| *end);
+        [self.pending.next_due(), held_back, deleted]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// What came of a task. One that was handed out before we last stopped to lead counts for nothing.
+    pub fn report(&mut self, task: &Task, answer: Answer, now: Moment) {
+        let target = &task.target;
+        let Entry::Occupied(entry) = self.running.entry(target.clone()) else {
+            return;
+        };
+        if entry.get().ticket != task.ticket {
+            return;
+        }
+        let running = entry.remove();
+        if running.is_removal {
+            let is_certain_to_be_there = match &answer {
+                Answer::Found(found) => !found.is_being_deleted,
+                Answer::Absent => false,
+                Answer::Refused(refusal) => !matches!(refusal, Refusal::Unavailable { .. }),
+            };
+            self.removals.end(!is_certain_to_be_there, now);
+        }
+        match answer {
+            Answer::Found(observed) => self.found(target, observed, &running, now),
+            Answer::Absent => {
+                self.forget_refusal(target, false, now);
+                self.drop_copy(target);
+            }
+            Answer::Refused(refusal) => self.refused(target, refusal, now),
+        }
+        self.affect(target.clone(), task.priority);
+    }
+
+    /// How many copies wait for their turn, and how many beside them for the hour to allow their removal.
+    #[must_use]
+    pub fn backlog(&self) -> (usize, usize) {
+        (self.pending.len(), self.held_back.len())
+    }
+
+    /// How many copies of ours there are.
+    #[must_use]
+    pub fn copies(&self) -> usize {
+        self.ours
+    }
+
+    /// How many copies needed something that only a proof found. It should stay 0.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// What is to be announced by now.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.announcer.take()
+    }
+
+    /// The rules, by uid, whose summary may be another now.
+    pub fn take_touched(&mut self) -> Vec<Arc<str>> {
+        self.touched.drain().collect()
+    }
+
+    /// Hands out what is to be done about a target, unless that is less urgent than its turn: then it waits again.
+    fn take(&mut self, target: Target, queued: Priority, now: Moment) -> Option<Task> {
+        self.note_wanted(&target);
+        match self.decide(&target, queued, now) {
+            Decision::Nothing => None,
+            Decision::Wait(until) => {
+                self.pending.push_at(until, target);
+                None
+            }
+            Decision::HeldBack => {
+                self.held_back.insert(target);
+                None
+            }
+            Decision::Do(_, priority) if priority > queued => {
+                self.pending.push(target, priority);
+                None
+            }
+            Decision::Do(action, priority) => {
+                let is_removal = matches!(action, Action::Delete { .. });
+                if is_removal {
+                    self.removals.begin();
+                }
+                let version = action.source().map(|source| Arc::clone(&source.version));
+                self.tickets += 1;
+                let ticket = self.tickets;
+                let running = Running {
+                    ticket,
+                    version,
+                    is_removal,
+                    is_rotation: priority == Priority::Rotation
+                        && matches!(action, Action::Update { .. } | Action::Replace { .. }),
+                };
+                self.running.insert(target.clone(), running);
+                Some(Task {
+                    target,
+                    priority,
+                    action,
+                    ticket,
+                })
+            }
+        }
+    }
+
+    /// Puts in line whose time has come.
+    fn advance_time(&mut self, now: Moment) {
+        while let Some(target) = self.pending.pop_due(now) {
+            self.pending.push(target, Priority::Repair);
+        }
+        while let Some((end, uid)) = self.claims.next_end()
+            && *end <= now
+            && self.complete.is_some()
+        {
+            let uid = Arc::clone(uid);
+            if let Some(claim) = self.claims.remove(&uid) {
+                self.affect_claim(&claim, Priority::Removal);
+            }
+        }
+        if self.removals.allows(self.ours, now)
+            && let Some(target) = self.held_back.pop_first()
+        {
+            self.pending.push(target, Priority::Removal);
+        }
+    }
+
+    /// The namespace, if copies may be written there: it is known, not going, and not the node's or our own.
+    fn live<'p>(&self, name: &'p str, place: &'p Place) -> Option<Namespace<'p>> {
+        let facts = place.facts.as_ref().filter(|facts| !facts.is_terminating)?;
+        let is_free = !PROTECTED.contains(&name) && name != self.settings.own_namespace;
+        is_free.then_some(Namespace {
+            name,
+            labels: Some(&facts.labels),
+        })
+    }
+}
+
+impl Action {
+    fn source(&self) -> Option<&Arc<Source>> {
+        match self {
+            Self::Create { source } | Self::Update { source, .. } | Self::Replace { source, .. } => Some(source),
+            Self::Look | Self::Delete { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What the design says, a test a sentence: on a cluster small enough to think about, and then on any.
+
+mod copies;
+mod foreign;
+mod refusals;
+mod removals;
+mod rules;
+mod secrets;
+mod server;
+mod trouble;
+mod world;
