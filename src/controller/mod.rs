@@ -32,6 +32,7 @@ pub mod plan;
 pub mod refusal;
 mod removal;
 pub mod source;
+pub mod status;
 
 /// The name under which copies are applied. By it, and nothing else, a copy is known to be ours.
 pub const FIELD_MANAGER: &str = "pullkey";

@@ -7,5 +7,6 @@ mod removals;
 mod rules;
 mod secrets;
 mod server;
+mod statuses;
 mod trouble;
 mod world;

@@ -1,0 +1,374 @@
+//! What a rule's status says.
+//!
+//! In: how a rule stands, what its status said before, and the time. Out: its [`RuleStatus`] and the events that the
+//! difference is worth; and, of all rules, the one whose status may be written next. The controller alone writes it, and
+//! the webhook believes it: by its `keys` it knows the images of a rule that leaves them to its source.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{Event, Regarding};
+use super::plan::Summary;
+use super::removal::ALWAYS;
+use super::{Moment, Timestamp};
+use crate::credentials::Key;
+use crate::printable::shortened;
+use crate::rules::{ImagePattern, Rule};
+
+/// A status is written once in this time at most.
+const PAUSE: Duration = Duration::from_secs(1);
+/// As many registries are listed for people.
+const MOST_REGISTRIES: usize = 32;
+/// As much of a mistake is shown; it quotes the rule.
+const LONGEST_MISTAKE: usize = 512;
+const READY: &str = "Ready";
+const SOURCE_VALID: &str = "SourceValid";
+const COPIES_READY: &str = "CopiesReady";
+/// Copies are on their way: no news for anybody.
+const WRITING: &str = "Writing";
+const REVOKING: &str = "copies stay as they are; to revoke the credential, delete the rule or exclude the namespaces, \
+                        and rotate it at the registry";
+
+/// `status` of both kinds of rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RuleStatus {
+    /// The generation of the rule that all of it is about.
+    pub observed_generation: i64,
+    /// What the source's credentials serve, for rules that leave their images to them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// The hosts covered, for people.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub registries: Vec<String>,
+    /// How many namespaces there are, for rules with a source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<NamespaceCounts>,
+    /// What stands in the way, in the first namespaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<NamespaceRefusal>,
+    /// When copies last got a new version of the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_rotation: Option<Timestamp>,
+    /// `Ready`, and for rules with a source `SourceValid` and `CopiesReady`.
+    pub conditions: Vec<Condition>,
+}
+
+/// In how many namespaces a rule is where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceCounts {
+    /// That may have the secret.
+    pub selected: usize,
+    /// That have it.
+    pub ready: usize,
+    /// Where something stands in the way.
+    pub refused: usize,
+}
+
+/// What stands in the way in one namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceRefusal {
+    /// The namespace.
+    pub namespace: String,
+    /// One word.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
+}
+
+/// One condition, as `metav1.Condition`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What it is about.
+    pub r#type: Cow<'static, str>,
+    /// `True` or `False`.
+    pub status: Cow<'static, str>,
+    /// One word.
+    pub reason: Cow<'static, str>,
+    /// A sentence.
+    pub message: String,
+    /// The generation of the rule.
+    pub observed_generation: i64,
+    /// Since when the status is what it is.
+    pub last_transition_time: Timestamp,
+}
+
+/// What is said of the rule itself.
+#[derive(Debug, Clone, Copy)]
+pub enum Verdict<'a> {
+    /// It is in force.
+    Good(&'a Rule),
+    /// It is wrong, and skipped: the first mistake.
+    Invalid(&'a str),
+    /// It is one more than a namespace may have, and skipped.
+    TooMany {
+        /// How many take effect.
+        most: usize,
+    },
+}
+
+/// Which rule's status may be written.
+#[derive(Debug, Default)]
+pub struct Desk {
+    due: BTreeSet<(Moment, Arc<str>)>,
+    waiting: HashMap<Arc<str>, Moment>,
+    written: HashMap<Arc<str>, Moment>,
+}
+
+/// A condition before its time is known.
+struct Finding {
+    r#type: &'static str,
+    is_true: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl RuleStatus {
+    /// What a status says now. `summary` is there for a rule with a source; times of conditions stay where nothing
+    /// changed.
+    #[must_use]
+    pub fn new(
+        generation: i64,
+        verdict: Verdict<'_>,
+        summary: Option<&Summary>,
+        previous: &Self,
+        now: &Timestamp,
+    ) -> Self {
+        let rule = match verdict {
+            Verdict::Good(rule) => Some(rule),
+            Verdict::Invalid(_) | Verdict::TooMany { .. } => None,
+        };
+        let keys = rule
+            .map(|rule| keys(generation, rule, summary, previous))
+            .unwrap_or_default();
+        let copies = summary.map(|summary| [source_valid(summary), copies_ready(summary)]);
+        let ready = ready(verdict, copies.as_ref());
+        let findings = [ready].into_iter().chain(copies.into_iter().flatten());
+        let is_rotated = summary.is_some_and(|summary| summary.is_rotated);
+        Self {
+            observed_generation: generation,
+            registries: rule.map(|rule| registries(rule, &keys)).unwrap_or_default(),
+            keys,
+            namespaces: summary.map(|summary| NamespaceCounts {
+                selected: summary.selected,
+                ready: summary.ready,
+                refused: summary.refused,
+            }),
+            refusals: summary.map(refusals).unwrap_or_default(),
+            last_rotation: if is_rotated {
+                Some(now.clone())
+            } else {
+                previous.last_rotation.clone()
+            },
+            conditions: findings
+                .map(|finding| finding.into_condition(generation, previous, now))
+                .collect(),
+        }
+    }
+
+    /// What the difference to the status before is worth telling, about the rule with this uid.
+    #[must_use]
+    pub fn events_since(&self, previous: &Self, uid: &Arc<str>) -> Vec<Event> {
+        let news = self.conditions.iter().filter_map(|condition| {
+            let before = previous.condition(&condition.r#type);
+            let was_true = before.is_none_or(Condition::is_true);
+            let is_worse = !condition.is_true()
+                && condition.r#type != READY
+                && condition.reason != WRITING
+                && before.is_none_or(|before| before.reason != condition.reason);
+            let is_better = condition.is_true() && !was_true && condition.r#type == SOURCE_VALID;
+            let is_invalid =
+                condition.r#type == READY && self.conditions.len() == 1 && !condition.is_true() && was_true;
+            (is_worse || is_better || is_invalid).then(|| Event {
+                regarding: Regarding::Rule(Arc::clone(uid)),
+                is_warning: !condition.is_true(),
+                reason: condition.reason.clone(),
+                note: condition.message.clone(),
+            })
+        });
+        news.collect()
+    }
+
+    fn condition(&self, r#type: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.r#type == r#type)
+    }
+}
+
+impl Condition {
+    fn is_true(&self) -> bool {
+        self.status == "True"
+    }
+}
+
+impl Finding {
+    fn into_condition(self, generation: i64, previous: &RuleStatus, now: &Timestamp) -> Condition {
+        let status = if self.is_true { "True" } else { "False" };
+        let before = previous.condition(self.r#type).filter(|before| before.status == status);
+        Condition {
+            r#type: self.r#type.into(),
+            status: status.into(),
+            reason: self.reason.into(),
+            message: self.message,
+            observed_generation: generation,
+            last_transition_time: before.map_or(now, |before| &before.last_transition_time).clone(),
+        }
+    }
+}
+
+impl Desk {
+    /// The status of a rule may be another.
+    pub fn touch(&mut self, uid: Arc<str>, now: Moment) {
+        if !self.waiting.contains_key(&uid) {
+            let due = self.written.get(&uid).map_or(now, |written| now.max(*written + PAUSE));
+            self.waiting.insert(Arc::clone(&uid), due);
+            self.due.insert((due, uid));
+        }
+    }
+
+    /// A rule whose status may be worked out, and written if it is another.
+    pub fn next(&mut self, now: Moment) -> Option<Arc<str>> {
+        let (due, _) = self.due.first()?;
+        if *due > now {
+            return None;
+        }
+        let (_, uid) = self.due.pop_first()?;
+        self.waiting.remove(&uid);
+        Some(uid)
+    }
+
+    /// A status is being written.
+    pub fn written(&mut self, uid: Arc<str>, now: Moment) {
+        if self.due.is_empty() {
+            self.written.retain(|_, written| *written + PAUSE > now);
+        }
+        self.written.insert(uid, now);
+    }
+
+    /// When the next status may be written.
+    #[must_use]
+    pub fn wakes_at(&self) -> Option<Moment> {
+        self.due.first().map(|(due, _)| *due)
+    }
+}
+
+fn ready(verdict: Verdict<'_>, copies: Option<&[Finding; 2]>) -> Finding {
+    let finding = |is_true, reason, message: String| Finding {
+        r#type: READY,
+        is_true,
+        reason,
+        message,
+    };
+    match verdict {
+        Verdict::Invalid(mistake) => finding(false, "Invalid", shortened(mistake, LONGEST_MISTAKE).into_owned()),
+        Verdict::TooMany { most } => {
+            let message = format!("the first {most} rules of a namespace take effect, and this is a later one");
+            finding(false, "TooMany", message)
+        }
+        Verdict::Good(_) => match copies.into_iter().flatten().find(|finding| !finding.is_true) {
+            Some(fault) => finding(false, fault.reason, fault.message.clone()),
+            None => finding(true, "InForce", "the rule is in force".to_owned()),
+        },
+    }
+}
+
+fn source_valid(summary: &Summary) -> Finding {
+    let finding = |is_true, reason, message| Finding {
+        r#type: SOURCE_VALID,
+        is_true,
+        reason,
+        message,
+    };
+    if let Some(problem) = &summary.problem {
+        let newborn = match summary.source {
+            Some(_) => "new namespaces get the last good one",
+            None => "new namespaces get none",
+        };
+        let message = format!("{problem}; {REVOKING}; {newborn}");
+        return finding(false, problem.reason(), message);
+    }
+    let warnings = summary.source.iter().flat_map(|source| &source.warnings);
+    let warnings: Vec<_> = warnings.map(ToString::to_string).collect();
+    if warnings.is_empty() {
+        finding(
+            true,
+            "Valid",
+            "the source holds credentials that the kubelet can use".to_owned(),
+        )
+    } else {
+        finding(true, "ValidWithWarnings", warnings.join("; "))
+    }
+}
+
+fn copies_ready(summary: &Summary) -> Finding {
+    let Summary {
+        selected,
+        ready,
+        refused,
+        ..
+    } = *summary;
+    let finding = |is_true, reason, message| Finding {
+        r#type: COPIES_READY,
+        is_true,
+        reason,
+        message,
+    };
+    // The reason that most namespaces have; of several the first by name.
+    let most = summary
+        .reasons
+        .iter()
+        .max_by_key(|(reason, count)| (**count, std::cmp::Reverse(**reason)));
+    if summary.held_back > 0 {
+        let message = format!(
+            "{} copies that nobody wants any more wait: at most {ALWAYS} or a tenth of all are removed in an hour",
+            summary.held_back
+        );
+        finding(false, "RemovalLimited", message)
+    } else if summary.is_shadow {
+        let message = format!("a shadow rule makes and removes no copies; {ready} of {selected} are there");
+        finding(true, "Shadow", message)
+    } else if let Some((reason, _)) = most {
+        finding(
+            false,
+            *reason,
+            format!("{ready} of {selected} are ready, {refused} are refused"),
+        )
+    } else if ready < selected {
+        finding(false, WRITING, format!("{ready} of {selected} are ready"))
+    } else {
+        finding(true, "AllReady", format!("{ready} of {selected} are ready"))
+    }
+}
+
+fn refusals(summary: &Summary) -> Vec<NamespaceRefusal> {
+    let refusals = summary.refusals.iter().map(|(namespace, obstacle)| NamespaceRefusal {
+        namespace: namespace.to_string(),
+        reason: obstacle.reason().to_owned(),
+        message: obstacle.to_string(),
+    });
+    refusals.collect()
+}
+
+/// The source's keys, for a rule that has no images of its own. They outlive the source: without them the webhook would
+/// forget what the rule covers, and a Pod is never mended.
+fn keys(generation: i64, rule: &Rule, summary: Option<&Summary>, previous: &RuleStatus) -> Vec<String> {
+    if !rule.patterns.is_empty() || rule.regex.is_some() {
+        return Vec::new();
+    }
+    match summary.and_then(|summary| summary.source.as_ref()) {
+        Some(source) => source.keys.iter().map(|key| key.spelled().to_owned()).collect(),
+        None if previous.observed_generation == generation => previous.keys.clone(),
+        None => Vec::new(),
+    }
+}
+
+fn registries(rule: &Rule, keys: &[String]) -> Vec<String> {
+    let keys: Vec<_> = keys.iter().filter_map(|key| Key::parse(key)).collect();
+    let hosts = rule.patterns.iter().map(ImagePattern::host);
+    let hosts: BTreeSet<&str> = hosts.chain(keys.iter().map(Key::host)).collect();
+    hosts.into_iter().take(MOST_REGISTRIES).map(str::to_owned).collect()
+}
