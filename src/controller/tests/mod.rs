@@ -2,6 +2,7 @@
 
 mod copies;
 mod foreign;
+mod properties;
 mod refusals;
 mod removals;
 mod rules;
