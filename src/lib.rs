@@ -8,7 +8,7 @@
 //!           └────── admission: pure, synchronous, total ──────┘◄────────────────────────────────────┘
 //! ```
 //!
-//! `image`, `credentials`, `rules` and `admission` decide, and `controller` does about copies of secrets; they know no
+//! `image`, `credentials`, `rules` and `admission` decide about Pods, `controller` about copies of secrets; they know no
 //! socket, no clock and no environment, and they build without the features `server` and `cluster`. `server` and `certs`
 //! do the input and output and do not know each other. `manifests` makes of their constants what a cluster must be told.
 //! The binary's commands wire it all together.
