@@ -144,7 +144,8 @@ pub(crate) struct CheckArgs {
 /// Make a CA and a serving certificate
 ///
 /// Writes `ca.crt`, `ca.key`, `tls.crt` and `tls.key`, and prints the `caBundle` of the webhook configuration on
-/// standard output. The CA lives for ten years; `ca.key` is not needed to serve and is best kept elsewhere.
+/// standard output. The CA lives for ten years; `ca.key` is not needed to serve and is best kept elsewhere. With
+/// `--renew`, the CA of the directory signs another serving certificate: nothing has to be registered anew.
 #[derive(Debug, Args)]
 pub(crate) struct CertsArgs {
     /// Directory to write to; made if it is missing
@@ -163,6 +164,9 @@ pub(crate) struct CertsArgs {
     /// Replace files that are there
     #[arg(long, env = "PULLKEY_FORCE", value_parser = BoolishValueParser::new())]
     pub(crate) force: bool,
+    /// Replace `tls.crt` and `tls.key` only, signed by the CA that is there; for the same names, unless some are given
+    #[arg(long, env = "PULLKEY_RENEW", value_parser = BoolishValueParser::new())]
+    pub(crate) renew: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

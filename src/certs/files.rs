@@ -21,6 +21,8 @@ const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 /// All of them, in the order in which they are named to people.
 pub const NAMES: [&str; 4] = [AUTHORITY_CERTIFICATE, AUTHORITY_KEY, CERTIFICATE, KEY];
+/// Those that a renewal replaces.
+pub const SERVING_NAMES: [&str; 2] = [CERTIFICATE, KEY];
 
 /// How long a serving certificate lives unless someone says otherwise.
 pub const LIFETIME: Duration = Duration::from_hours(365 * 24);
@@ -71,8 +73,8 @@ pub enum FilesError {
     /// No certificate could be made.
     #[error(transparent)]
     Make(#[from] MakeError),
-    /// An expired certificate whose authority cannot sign another.
-    #[error("cannot renew the expired `{}`", path.display())]
+    /// A certificate whose authority cannot sign another.
+    #[error("cannot renew `{}`", path.display())]
     Renew {
         /// The certificate.
         path: PathBuf,
@@ -179,23 +181,40 @@ pub fn development(directory: &Path, now: SystemTime) -> Result<Development, Fil
     match judge::judge(&certificate, &key, now) {
         Ok(_) => Ok(Development::Reused),
         Err(Unusable::Expired { .. }) if has_authority => {
-            let authority = (read(&authority(directory))?, read(&directory.join(AUTHORITY_KEY))?);
-            let pair =
-                renew((&certificate, &key), (&authority.0, &authority.1), now).map_err(|source| FilesError::Renew {
-                    path: files.certificate,
-                    source,
-                })?;
-            place(directory, &[(CERTIFICATE, &pair.certificate), (KEY, &pair.key)])?;
+            renew(directory, None, LIFETIME, now)?;
             Ok(Development::Renewed)
         }
         Err(source) => Err(LoadError::Pair { files, source }.into()),
     }
 }
 
-/// A pair of the same names by the same authority; both are given as the PEM of certificate and key.
-fn renew(expired: (&[u8], &[u8]), authority: (&[u8], &[u8]), now: SystemTime) -> Result<Pair, MakeError> {
-    let names = Names::of(&judge::read(expired.0, expired.1)?.facts);
-    Authority::from_pem(authority.0, authority.1, now)?.issue(&names, LIFETIME, now)
+/// Replaces the serving certificate of `directory` with another by the authority that is there, for these names or, if
+/// none are told, for the same. Gives the authority and the names.
+pub fn renew(
+    directory: &Path,
+    names: Option<Names>,
+    lifetime: Duration,
+    now: SystemTime,
+) -> Result<(Authority, Names), FilesError> {
+    let files = serving(directory);
+    let names = match names {
+        Some(names) => names,
+        None => match judge::read(&read(&files.certificate)?, &read(&files.key)?) {
+            Ok(pair) => Names::of(&pair.facts),
+            Err(source) => return Err(LoadError::Pair { files, source }.into()),
+        },
+    };
+    let (certificate, key) = (read(&authority(directory))?, read(&directory.join(AUTHORITY_KEY))?);
+    let signed = Authority::from_pem(&certificate, &key, now).and_then(|authority| {
+        let pair = authority.issue(&names, lifetime, now)?;
+        Ok((authority, pair))
+    });
+    let (authority, pair) = signed.map_err(|source| FilesError::Renew {
+        path: files.certificate,
+        source,
+    })?;
+    place(directory, &[(CERTIFICATE, &pair.certificate), (KEY, &pair.key)])?;
+    Ok((authority, names))
 }
 
 /// Which of the four are in the directory, and which are not. A link to nowhere is something too.

@@ -68,6 +68,7 @@ pub struct Pair {
 pub struct Authority {
     issuer: Issuer<'static, SigningKey>,
     pair: Pair,
+    not_after: SystemTime,
 }
 
 /// Why no certificate could be made.
@@ -160,6 +161,7 @@ impl Authority {
         Ok(Self {
             issuer: Issuer::new(parameters, key),
             pair,
+            not_after: now + AUTHORITY_LIFETIME,
         })
     }
 
@@ -179,6 +181,7 @@ impl Authority {
         Ok(Self {
             issuer: Issuer::new(authority_parameters(), key),
             pair,
+            not_after: facts.not_after,
         })
     }
 
@@ -186,6 +189,12 @@ impl Authority {
     #[must_use]
     pub fn pair(&self) -> &Pair {
         &self.pair
+    }
+
+    /// The last instant at which what it signs is believed.
+    #[must_use]
+    pub fn not_after(&self) -> SystemTime {
+        self.not_after
     }
 
     /// Signs a certificate for a TLS server of these names, valid at `now` and for `lifetime` after it.

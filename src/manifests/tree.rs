@@ -115,11 +115,11 @@ fn given_certificate(options: &Options) -> Result<Files, Unwritable> {
              \n  pullkey certs --out overlays/given-certificate --dns {}\n  \
              kubectl apply -k overlays/given-certificate\n\
              \n\
-             The registration gets its caBundle from ca.crt. The CA's key is not needed here; keep it elsewhere.\n\
-             To renew, replace tls.crt and tls.key and apply again: the Secret keeps its name, and the webhook serves the new\n\
-             certificate without a restart, as soon as its volume follows, within about two minutes. `pullkey certs` makes a\n\
-             new CA each time. A new CA needs three steps, or calls would fail meanwhile: add it to ca.crt and apply; replace\n\
-             tls.crt and tls.key and apply; five minutes later, take the old CA out of ca.crt and apply.",
+             The registration gets its caBundle from ca.crt. The CA's key is needed only to renew; keep it elsewhere meanwhile.\n\
+             To renew, put another tls.crt and tls.key of the same CA here, as `pullkey certs --renew` does, and apply again:\n\
+             the Secret keeps its name, and the webhook serves the new certificate without a restart, as soon as its volume\n\
+             follows, within about two minutes. A new CA needs three steps, or calls would fail meanwhile: add it to ca.crt\n\
+             and apply; replace tls.crt and tls.key and apply; five minutes later, take the old CA out of ca.crt and apply.",
             server_name(&options.namespace),
         ),
         json!({

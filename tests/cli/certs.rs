@@ -33,6 +33,30 @@ fn certs_are_made_once() {
 }
 
 #[test]
+fn a_certificate_is_renewed_by_the_same_ca_for_the_same_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let renewal = ["certs", "--out", "x", "--renew"];
+    assert_snapshot!("certs_renew_nothing", run(directory.path(), &renewal));
+
+    run(
+        directory.path(),
+        &["certs", "--out", "x", "--dns", "a.example", "--ip", "::1"],
+    );
+    let files =
+        || ["ca.crt", "ca.key", "tls.crt", "tls.key"].map(|name| fs::read(directory.path().join("x").join(name)));
+    let made = files().map(Result::unwrap);
+    assert_snapshot!("certs_renewed", run(directory.path(), &renewal));
+    let renewed = files().map(Result::unwrap);
+    assert_eq!(made[..2], renewed[..2]);
+    assert!(made[2] != renewed[2] && made[3] != renewed[3]);
+
+    let other = [&renewal[..], &["--dns", "b.example", "-o", "json"]].concat();
+    assert_snapshot!("certs_renewed_for_another_name", run(directory.path(), &other));
+    fs::write(directory.path().join("x/ca.key"), &renewed[3]).unwrap();
+    assert_snapshot!("certs_renew_without_the_key", run(directory.path(), &renewal));
+}
+
+#[test]
 fn certs_that_cannot_be_made_say_why() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("file"), "").unwrap();
