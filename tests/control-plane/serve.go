@@ -46,8 +46,8 @@ type Running struct {
 }
 
 // serve runs etcd, the API server and the controllers on loopback until standard input closes or a signal comes. They
-// and their folder are gone when it ends.
-func serve([]string) {
+// and their folder are gone when it ends. Its arguments are more arguments of the API server.
+func serve(arguments []string) {
 	ending := make(chan os.Signal, 1)
 	signal.Notify(ending, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 	closed := make(chan struct{})
@@ -67,7 +67,7 @@ func serve([]string) {
 	var err error
 	for range attempts {
 		// In this goroutine, which has the main thread: see leash.
-		if plane, err = start(context); err == nil || context.Err() != nil || !errors.Is(err, errPortTaken) {
+		if plane, err = start(context, arguments); err == nil || context.Err() != nil || !errors.Is(err, errPortTaken) {
 			break
 		}
 	}
@@ -102,7 +102,7 @@ type controlPlane struct {
 	client *http.Client
 }
 
-func start(context context.Context) (plane *controlPlane, err error) {
+func start(context context.Context, arguments []string) (plane *controlPlane, err error) {
 	folder, err := os.MkdirTemp("", "pullkey-control-plane-")
 	if err != nil {
 		return nil, err
@@ -144,18 +144,18 @@ func start(context context.Context) (plane *controlPlane, err error) {
 	running.Token = credentials.adminToken
 	running.AuditLog = filepath.Join(folder, "audit.log")
 	running.WebhookClientAuthority = credentials.webhookClientAuthority
-	if err := plane.run("kube-apiserver",
-		"--etcd-servers="+etcdURL,
-		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port), "--cert-dir="+folder,
+	if err := plane.run("kube-apiserver", append([]string{
+		"--etcd-servers=" + etcdURL,
+		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port), "--cert-dir=" + folder,
 		// No route out of the machine is needed, nor looked for.
 		"--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24",
-		"--authorization-mode=RBAC", "--allow-privileged=true", "--token-auth-file="+credentials.tokens,
+		"--authorization-mode=RBAC", "--allow-privileged=true", "--token-auth-file=" + credentials.tokens,
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file="+credentials.serviceAccountPublic,
-		"--service-account-signing-key-file="+credentials.serviceAccountKey,
-		"--audit-policy-file="+credentials.auditPolicy, "--audit-log-path="+running.AuditLog,
-		"--admission-control-config-file="+credentials.admission,
-	); err != nil {
+		"--service-account-key-file=" + credentials.serviceAccountPublic,
+		"--service-account-signing-key-file=" + credentials.serviceAccountKey,
+		"--audit-policy-file=" + credentials.auditPolicy, "--audit-log-path=" + running.AuditLog,
+		"--admission-control-config-file=" + credentials.admission,
+	}, arguments...)...); err != nil {
 		return plane, err
 	}
 	if err := plane.until(within, "the API server is ready", func() bool {

@@ -2,18 +2,21 @@
 //!
 //! In: the environment, where the variables of controller-runtime's envtest count: `TEST_ASSET_KUBE_APISERVER` and its
 //! like and `KUBEBUILDER_ASSETS` name servers to use instead, `USE_EXISTING_CLUSTER=true` a cluster that runs (on this
-//! machine: its API server must reach loopback), `KUBEBUILDER_ATTACH_CONTROL_PLANE_OUTPUT=true` shows the servers' logs.
+//! machine: its API server must reach loopback) for the tests that share one,
+//! `KUBEBUILDER_ATTACH_CONTROL_PLANE_OUTPUT=true` shows the servers' logs.
 //! Out: clients. Refuses to go on without Go: who asks for these tests is not to take silence for a yes.
 
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::Api;
 
@@ -25,8 +28,8 @@ pub(crate) struct ControlPlane {
 /// One of ours.
 struct Running {
     facts: Value,
-    /// The servers end when its standard input closes, which is when this process ends.
-    #[expect(dead_code, reason = "what counts is that it lives as long as this process")]
+    /// The servers end when its standard input closes, which is when this is dropped or the process ends.
+    #[expect(dead_code, reason = "what counts is how long it lives")]
     program: Child,
 }
 
@@ -36,7 +39,7 @@ pub(crate) fn control_plane() -> &'static ControlPlane {
     PLANE.get_or_init(|| {
         let existing = env::var("USE_EXISTING_CLUSTER").is_ok_and(|value| value == "true");
         ControlPlane {
-            running: (!existing).then(Running::start),
+            running: (!existing).then(|| Running::start(&[])),
         }
     })
 }
@@ -60,10 +63,17 @@ pub(crate) fn control_plane_program() -> &'static Path {
     })
 }
 
+/// A `kubectl`, under whatever name.
+pub(crate) fn kubectl_program() -> PathBuf {
+    let given = env::var_os("TEST_ASSET_KUBECTL").map(PathBuf::from);
+    given.unwrap_or_else(|| control_plane_program().to_owned())
+}
+
 impl Running {
-    fn start() -> Self {
+    fn start(arguments: &[&str]) -> Self {
         let mut program = Command::new(control_plane_program())
             .arg("serve")
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -83,6 +93,21 @@ impl Running {
 }
 
 impl ControlPlane {
+    /// Another one, which ends when it is dropped, with more arguments of its API server.
+    pub(crate) fn another(arguments: &[&str]) -> Self {
+        Self {
+            running: Some(Running::start(arguments)),
+        }
+    }
+
+    /// The file that says to `kubectl` where it is, if it is ours.
+    pub(crate) fn kubeconfig(&self) -> &str {
+        self.running
+            .as_ref()
+            .expect("a control plane of ours")
+            .fact("kubeconfig")
+    }
+
     /// A client of a member of `system:masters`. It belongs to the runtime that it is made in.
     pub(crate) async fn api(&self) -> Api {
         Api::new(self.config().await)
@@ -92,6 +117,16 @@ impl ControlPlane {
     pub(crate) async fn api_as(&self, user: &str) -> Api {
         let mut config = self.config().await;
         config.auth_info.impersonate = Some(user.to_owned());
+        Api::new(config)
+    }
+
+    /// A client that shows that token.
+    pub(crate) async fn api_with(&self, token: &str) -> Api {
+        let mut config = self.config().await;
+        config.auth_info = AuthInfo {
+            token: Some(token.to_owned().into()),
+            ..AuthInfo::default()
+        };
         Api::new(config)
     }
 
@@ -114,13 +149,8 @@ impl ControlPlane {
 
     /// `kubectl` with these arguments and that standard input: what it printed, or its complaint.
     pub(crate) fn try_kubectl(&self, arguments: &[&str], input: &str) -> Result<String, String> {
-        let mut command = if let Some(kubectl) = env::var_os("TEST_ASSET_KUBECTL") {
-            Command::new(kubectl)
-        } else {
-            let mut command = Command::new(control_plane_program());
-            command.arg("kubectl");
-            command
-        };
+        let mut command = Command::new(kubectl_program());
+        command.arg0("kubectl");
         if let Some(running) = &self.running {
             command.env("KUBECONFIG", running.fact("kubeconfig"));
         }
@@ -160,6 +190,12 @@ impl ControlPlane {
     /// Where everything is that goes with the servers, if this control plane is ours.
     pub(crate) fn folder(&self) -> Option<&Path> {
         Some(Path::new(self.running.as_ref()?.fact("folder")))
+    }
+
+    /// A folder that goes with the servers, even when this process is killed.
+    pub(crate) fn temporary_folder(&self) -> TempDir {
+        let folder = self.folder().map_or_else(env::temp_dir, Path::to_path_buf);
+        tempfile::tempdir_in(folder).unwrap()
     }
 
     /// The CA of the certificate that the API server shows to webhooks that ask for one.

@@ -37,9 +37,7 @@ impl Replica {
     /// listens; it may not be ready yet.
     pub(crate) async fn start(api: &Api, namespace: &str, template: &Value, more: &[&str]) -> Self {
         let spec = template["spec"].clone();
-        // With the servers: their folder goes even when this process is killed.
-        let folder = control_plane().folder().map_or_else(env::temp_dir, Path::to_path_buf);
-        let volumes = tempfile::tempdir_in(folder).unwrap();
+        let volumes = control_plane().temporary_folder();
         mount(api, namespace, &spec, volumes.path()).await;
         let mut arguments: Vec<_> = spec["containers"][0]["args"]
             .as_array()
@@ -141,6 +139,11 @@ impl Replica {
             .args(["-s", name, &self.child.id().to_string()])
             .status();
         assert!(status.unwrap().success());
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits for its end.

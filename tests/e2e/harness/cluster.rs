@@ -1,0 +1,297 @@
+//! A whole cluster for one installation: the shipped objects are applied as they are, and all Pods are its business.
+//!
+//! In: shell scripts of an admin, who has `kubectl` and `pullkey`. Out: a control plane of its own and what the harness
+//! plays on it: the way to Services, which the API server takes through a proxy here, as on clusters whose control plane
+//! is apart from the nodes, and a node that runs the Pods of Pullkey's namespace. It stops with the test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use serde_json::{Value, json};
+use tempfile::{NamedTempFile, TempDir};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio::runtime;
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::balancer::{Balancer, is_ready};
+use super::plane::{ControlPlane, control_plane, control_plane_program, kubectl_program};
+use super::{Api, GLANCE, Replica, until};
+
+/// Where Pullkey is installed.
+const NAMESPACE: &str = "pullkey";
+/// The Service that the API server calls.
+const SERVICE: &str = "/api/v1/namespaces/pullkey/services/pullkey-webhook";
+const PODS: &str = "/api/v1/namespaces/pullkey/pods";
+
+/// A cluster.
+pub(crate) struct Cluster {
+    /// Plays until it is told to stop, in a runtime of its own: whatever a test does, Pods go on.
+    player: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    replicas: Arc<Mutex<Replicas>>,
+    pub(crate) api: Api,
+    plane: Arc<ControlPlane>,
+    /// The admin's working directory.
+    pub(crate) directory: TempDir,
+}
+
+/// What a script said.
+pub(crate) struct Said {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// The Pods that run on the node, by name.
+type Replicas = BTreeMap<String, Running>;
+
+/// A Pod that runs.
+struct Running {
+    replica: Replica,
+    /// What was told of it.
+    ready: Option<bool>,
+    /// Whether it was asked to end.
+    ends: bool,
+}
+
+impl Cluster {
+    /// A cluster with nothing on it, and an admin's directory with the repository's `config/`.
+    pub(crate) async fn start() -> Self {
+        let directory = control_plane().temporary_folder();
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
+        symlink(root, directory.path().join("config")).unwrap();
+        let programs = directory.path().join(".bin");
+        fs::create_dir(&programs).unwrap();
+        symlink(kubectl_program(), programs.join("kubectl")).unwrap();
+        symlink(env!("CARGO_BIN_EXE_pullkey"), programs.join("pullkey")).unwrap();
+
+        let socket = directory.path().join(".proxy");
+        let selection = json!({
+            "apiVersion": "apiserver.k8s.io/v1beta1", "kind": "EgressSelectorConfiguration",
+            "egressSelections": [{
+                "name": "cluster",
+                "connection": {"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": socket}}},
+            }],
+        });
+        let configuration = directory.path().join(".egress.json");
+        fs::write(&configuration, selection.to_string()).unwrap();
+        let argument = format!("--egress-selector-config-file={}", configuration.display());
+        let plane = Arc::new(ControlPlane::another(&[&argument]));
+        let api = plane.api().await;
+
+        let replicas = Arc::default();
+        let (stop, stopped) = oneshot::channel();
+        let parts = (Arc::clone(&plane), Arc::clone(&replicas));
+        let player = thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = stopped => {}
+                    () = play(&socket, &parts.0, &parts.1) => {}
+                }
+            });
+        });
+        Self {
+            player: Some((stop, player)),
+            replicas,
+            api,
+            plane,
+            directory,
+        }
+    }
+
+    /// Runs a script as the admin. It must succeed.
+    pub(crate) async fn run(&self, script: &str) -> Said {
+        let (stdout, stderr) = (NamedTempFile::new().unwrap(), NamedTempFile::new().unwrap());
+        let programs = self.directory.path().join(".bin");
+        let path = format!("{}:{}", programs.display(), env::var("PATH").unwrap());
+        let mut shell = Command::new(control_plane_program())
+            .args(["hold", "sh", "-ec", script])
+            .current_dir(self.directory.path())
+            .env("PATH", path)
+            .env("KUBECONFIG", self.plane.kubeconfig())
+            .stdin(Stdio::piped())
+            .stdout(stdout.reopen().unwrap())
+            .stderr(stderr.reopen().unwrap())
+            .spawn()
+            .unwrap();
+        let status = until(script, async || shell.try_wait().unwrap()).await;
+        let [stdout, stderr] = [stdout, stderr].map(|file| fs::read_to_string(file.path()).unwrap());
+        assert!(status.success(), "{script}: {status}\n{stdout}\n{stderr}");
+        Said { stdout, stderr }
+    }
+
+    /// A client of that service account.
+    pub(crate) async fn account(&self, namespace: &str, name: &str) -> Api {
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
+        let request = json!({"spec": {"expirationSeconds": 600}});
+        let token = self.api.create(&path, &request).await.good();
+        self.plane.api_with(token["status"]["token"].as_str().unwrap()).await
+    }
+
+    /// The names of the Pods on the node.
+    pub(crate) async fn pods(&self) -> BTreeSet<String> {
+        self.replicas.lock().await.keys().cloned().collect()
+    }
+
+    /// The least value of a metric on all of them.
+    pub(crate) async fn least(&self, metric: &str, labels: &str) -> f64 {
+        let mut least = f64::INFINITY;
+        for running in self.replicas.lock().await.values() {
+            least = least.min(running.replica.metric(metric, labels).await);
+        }
+        least
+    }
+
+    /// Brings all volumes up to the objects that they show.
+    pub(crate) async fn refresh_volumes(&self) {
+        for running in self.replicas.lock().await.values() {
+            running.replica.refresh_volumes(&self.api).await;
+            running.replica.signal("HUP");
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let (stop, player) = self.player.take().unwrap();
+        let _ = stop.send(());
+        let ended = player.join();
+        assert!(ended.is_ok() || thread::panicking(), "the node has panicked");
+    }
+}
+
+/// Plays what a cluster has besides its control plane.
+async fn play(socket: &Path, plane: &ControlPlane, replicas: &Mutex<Replicas>) {
+    let api = plane.api().await;
+    let proxy = UnixListener::bind(socket).unwrap();
+    let balancer = Balancer::start().await;
+    tokio::join!(
+        lead_to_services(&proxy, &api, &balancer),
+        run_pods(&api, &balancer, replicas)
+    );
+}
+
+/// Does what stands between an API server and a Service's Pods: a tunnel to the Service's address ends at the balancer.
+async fn lead_to_services(proxy: &UnixListener, api: &Api, balancer: &Balancer) {
+    let mut tunnels = JoinSet::new();
+    loop {
+        let (client, _) = proxy.accept().await.unwrap();
+        while tunnels.try_join_next().is_some() {}
+        let service = api.get(SERVICE).await.object["spec"].clone();
+        let address = service["clusterIP"].as_str().zip(service["ports"][0]["port"].as_u64());
+        let address = address.map(|(address, port)| format!("{address}:{port}"));
+        let balancer = balancer.address;
+        tunnels.spawn(async move {
+            // Whoever cannot be led sees a connection that ends.
+            let _ = lead(client, address, balancer).await;
+        });
+    }
+}
+
+async fn lead(client: UnixStream, service: Option<String>, balancer: SocketAddr) -> io::Result<()> {
+    let mut client = BufReader::new(client);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") && client.read_line(&mut head).await? > 0 {}
+    if service.is_none_or(|service| !head.starts_with(&format!("CONNECT {service} "))) {
+        return client.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await;
+    }
+    let mut server = TcpStream::connect(balancer).await?;
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+    copy_bidirectional(&mut client, &mut server).await.map(drop)
+}
+
+/// Does what a scheduler and a kubelet do with the Pods of Pullkey's namespace.
+async fn run_pods(api: &Api, balancer: &Balancer, replicas: &Mutex<Replicas>) {
+    loop {
+        let list = api.get(PODS).await.good();
+        let pods = list["items"].as_array().unwrap();
+        let mut replicas = replicas.lock().await;
+        for pod in pods {
+            look_after(pod, api, balancer, &mut replicas).await;
+        }
+        drop(replicas);
+        sleep(GLANCE).await;
+    }
+}
+
+async fn look_after(pod: &Value, api: &Api, balancer: &Balancer, replicas: &mut Replicas) {
+    let name = pod["metadata"]["name"].as_str().unwrap();
+    let path = format!("{PODS}/{name}");
+    let is_wanted = pod["metadata"]["deletionTimestamp"].is_null();
+    match replicas.get_mut(name) {
+        None if is_wanted => {
+            if !volumes_are_there(pod, api).await {
+                return;
+            }
+            let node = json!({
+                "apiVersion": "v1", "kind": "Binding", "metadata": {"name": name},
+                "target": {"kind": "Node", "name": "node"},
+            });
+            if api.create(&format!("{path}/binding"), &node).await.status != 201 {
+                return; // It is gone.
+            }
+            let replica = Replica::start(api, NAMESPACE, pod, &[]).await;
+            balancer.add(replica.target);
+            let running = Running {
+                replica,
+                ready: None,
+                ends: false,
+            };
+            replicas.insert(name.to_owned(), running);
+        }
+        None => {
+            api.delete(&format!("{path}?gracePeriodSeconds=0")).await;
+        }
+        Some(running) => {
+            if !is_wanted && !running.ends {
+                running.replica.signal("TERM");
+                running.ends = true;
+            }
+            if running.replica.has_ended() {
+                assert!(running.ends, "a webhook has ended:\n{}", running.replica.log());
+                balancer.remove(running.replica.target);
+                replicas.remove(name);
+                api.delete(&format!("{path}?gracePeriodSeconds=0")).await;
+                return;
+            }
+            let ready = is_ready(running.replica.target.health).await;
+            if running.ready != Some(ready) {
+                let status = if ready { "True" } else { "False" };
+                let change = json!({"status": {
+                    "phase": "Running", "conditions": [{"type": "Ready", "status": status}],
+                }});
+                api.merge(&format!("{path}/status"), &change).await;
+                running.ready = Some(ready);
+            }
+        }
+    }
+}
+
+/// Whether everything is there that the Pod mounts: a kubelet waits for it.
+async fn volumes_are_there(pod: &Value, api: &Api) -> bool {
+    for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {
+        let resource = [
+            ("secrets", &volume["secret"]["secretName"]),
+            ("configmaps", &volume["configMap"]["name"]),
+        ];
+        for (resource, name) in resource {
+            if let Some(name) = name.as_str() {
+                let path = format!("/api/v1/namespaces/{NAMESPACE}/{resource}/{name}");
+                if api.get(&path).await.status != 200 {
+                    return false;
+                }
+            }
+        }
+    }
+    true
+}
