@@ -1,4 +1,6 @@
 //! README.md held against the program: its commands are run, its rules are compiled, its tables are compared.
+//!
+//! Blocks of `sh` that have a name need a cluster: they are run by the tests on a real API server.
 
 #![expect(
     clippy::unwrap_used,

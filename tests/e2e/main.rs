@@ -1,7 +1,8 @@
 //! What Kubernetes decides, asked of a real API server: `cargo test --features e2e`.
 //!
 //! The harness starts one control plane for all of these tests and stops it with them. Each test has namespaces of its
-//! own and, where it needs one, an installation of its own that sees those namespaces only.
+//! own and, where it needs one, an installation of its own that sees those namespaces only. What concerns a cluster as a
+//! whole has another control plane to itself.
 
 #![cfg(test)]
 
@@ -14,6 +15,7 @@ mod contract;
 mod controllers;
 mod fidelity;
 mod harness;
+mod install;
 mod kinds;
 #[cfg(target_os = "linux")]
 mod leash;

@@ -1,0 +1,278 @@
+//! What README.md tells an admin to do, done: its commands are run as they stand, on a cluster of their own.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use pullkey::certs::make::Authority;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::harness::{Api, Cluster, Installation, Namespace, Setup, pod, pull_secrets, until};
+
+const README: &str = include_str!("../../README.md");
+/// The blocks of README.md that are run here, in its order.
+const STEPS: [&str; 9] = [
+    "install",
+    "try",
+    "widen",
+    "rules",
+    "renew",
+    "update",
+    "uninstall",
+    "calls",
+    "explain",
+];
+/// What README.md asks about, and what is answered.
+const IMAGE: &str = "ghcr.io/acme/app:v1";
+const INJECTED: &str = r#"[{"name":"ghcr-acme"}]"#;
+const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/pullkey";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/pullkey/deployments/pullkey-webhook";
+
+/// The commands of one step.
+fn step(name: &str) -> String {
+    let (_, rest) = README.split_once(&format!("```sh {name}\n")).expect(name);
+    rest.split("```").next().unwrap().to_owned()
+}
+
+/// Pods that are created all the time, in a namespace that asks for it and in one that says nothing; none of them may
+/// be refused.
+struct Creation {
+    /// From when on, and until when, each must get its secret.
+    strict: Arc<AtomicBool>,
+    goes_on: Arc<AtomicBool>,
+    task: JoinHandle<usize>,
+}
+
+impl Creation {
+    fn start(api: &Api) -> Self {
+        let [strict, goes_on] = [false, true].map(|value| Arc::new(AtomicBool::new(value)));
+        let task = tokio::spawn(create(api.clone(), Arc::clone(&strict), Arc::clone(&goes_on)));
+        Self { strict, goes_on, task }
+    }
+
+    /// Ends it, and gives how many were created in strict times.
+    async fn end(self) -> usize {
+        self.goes_on.store(false, Ordering::SeqCst);
+        self.task.await.unwrap()
+    }
+}
+
+async fn create(api: Api, strict: Arc<AtomicBool>, goes_on: Arc<AtomicBool>) -> usize {
+    let mut in_strict_times = 0;
+    while goes_on.load(Ordering::SeqCst) {
+        for namespace in ["team-a", "team-b"] {
+            let before = strict.load(Ordering::SeqCst);
+            let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
+            let created = api.create(&path, &pod(&[IMAGE])).await.good();
+            // What began before and ends afterwards may be either.
+            if before && strict.load(Ordering::SeqCst) {
+                assert_eq!(pull_secrets(&created).len(), 1, "a Pod was missed");
+                in_strict_times += 1;
+            }
+        }
+        // The machine has others to serve.
+        sleep(Duration::from_millis(10)).await;
+    }
+    in_strict_times
+}
+
+/// A cluster with the namespaces of teams.
+async fn cluster() -> Cluster {
+    let cluster = Cluster::start().await;
+    cluster
+        .run("kubectl create namespace team-a; kubectl create namespace team-b")
+        .await;
+    for name in ["team-a", "team-b"] {
+        let namespace = Namespace {
+            name: name.to_owned(),
+            api: cluster.api.clone(),
+        };
+        namespace.has_account("default").await;
+    }
+    cluster
+}
+
+/// The pull secrets that a Pod of the README would get.
+async fn secrets(cluster: &Cluster, namespace: &str) -> Vec<String> {
+    let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
+    pull_secrets(&cluster.api.create(&path, &pod(&[IMAGE])).await.good())
+}
+
+/// Applies once more, with nothing to be warned of or changed.
+async fn is_settled(cluster: &Cluster, directory: &str) {
+    let script = format!("kubectl diff -k {directory}; kubectl apply -k {directory} > /dev/null");
+    let said = cluster.run(&script).await;
+    assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("", ""));
+}
+
+/// Follows the README until a Pod gets its secret: changes of endpoints are learnt late.
+async fn first_injection(cluster: &Cluster) {
+    let step = step("try");
+    until("a Pod gets its secret", async || {
+        cluster.run(&step).await.stdout.ends_with(INJECTED).then_some(())
+    })
+    .await;
+}
+
+async fn generation(cluster: &Cluster) -> Value {
+    cluster.api.get(DEPLOYMENT).await.good()["metadata"]["generation"].clone()
+}
+
+#[test]
+fn every_step_of_the_readme_is_one_that_is_run() {
+    let steps: Vec<_> = README
+        .split("```sh ")
+        .skip(1)
+        .map(|rest| rest.lines().next().unwrap())
+        .collect();
+    assert_eq!(steps, STEPS);
+    assert!(README.contains(&format!("prints `{INJECTED}`")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_installs_changes_and_removes_it_while_pods_are_created() {
+    let cluster = cluster().await;
+    let creation = Creation::start(&cluster.api);
+    let file = |name: &str| cluster.directory.path().join(name);
+
+    let said = cluster.run(&step("install")).await;
+    assert!(!said.stderr.contains("Warning"), "{}", said.stderr);
+    assert_eq!(cluster.pods().await.len(), 2);
+    is_settled(&cluster, "install").await;
+
+    first_injection(&cluster).await;
+    assert!(secrets(&cluster, "team-b").await.is_empty());
+    assert!(cluster.run(&step("calls")).await.stdout.contains("_request_total{"));
+    let explained = cluster.run(&step("explain")).await.stdout;
+    assert!(explained.contains("ghcr-acme"), "{explained}");
+
+    cluster.run(&step("widen")).await;
+    until("every namespace is served", async || {
+        (!secrets(&cluster, "team-b").await.is_empty()).then_some(())
+    })
+    .await;
+    assert!(secrets(&cluster, "kube-system").await.is_empty());
+    // What is printed is the same.
+    let printed = "pullkey manifests --image registry.example/pullkey:0.1.0 --rules config/rules.yaml \
+                   --certificate given --ca-bundle install/overlays/given-certificate/ca.crt";
+    assert_eq!(cluster.run(&format!("{printed} | kubectl diff -f -")).await.stdout, "");
+    creation.strict.store(true, Ordering::SeqCst);
+    let (pods, before) = (cluster.pods().await, generation(&cluster).await);
+
+    let rules = file("install/base/rules/rules.yaml");
+    let text = fs::read_to_string(&rules).unwrap();
+    fs::write(&rules, text.replace("ghcr-acme", "ghcr-acme-2")).unwrap();
+    cluster.run(&step("rules")).await;
+    cluster.refresh_volumes().await;
+    until("the new rules are in force everywhere", async || {
+        (cluster.least("pullkey_rules_reloads_total", "").await >= 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(secrets(&cluster, "team-a").await, ["ghcr-acme-2"]);
+
+    let old = fs::read_to_string(file("install/overlays/given-certificate/tls.crt")).unwrap();
+    cluster.run(&step("renew")).await;
+    let new = fs::read_to_string(file("install/overlays/given-certificate/tls.crt")).unwrap();
+    assert_ne!(old, new);
+    cluster.refresh_volumes().await;
+    until("the new certificate is served everywhere", async || {
+        (cluster.least("pullkey_certificate_reloads_total", "").await >= 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(
+        (cluster.pods().await, generation(&cluster).await),
+        (pods.clone(), before)
+    );
+
+    cluster.run(&step("update")).await;
+    until("the old Pods are gone", async || {
+        cluster.pods().await.is_disjoint(&pods).then_some(())
+    })
+    .await;
+    let registration = cluster.api.get(REGISTRATION).await.good();
+    assert_eq!(registration["webhooks"][0]["failurePolicy"], "Fail");
+    is_settled(&cluster, "install/overlays/given-certificate").await;
+    may_nothing(&cluster).await;
+
+    creation.strict.store(false, Ordering::SeqCst);
+    cluster.run(&step("uninstall")).await;
+    assert!(creation.end().await > 0);
+    let left = cluster
+        .run(
+            "kubectl get --all-namespaces --selector app.kubernetes.io/name=pullkey --output name \
+             $(kubectl api-resources --verbs=list --output name | paste -sd,)",
+        )
+        .await;
+    assert_eq!(left.stdout, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_gives_the_reasons_that_the_readme_knows() {
+    let mut pullkey = Installation::start(&Setup {
+        rules: include_str!("../../config/rules.yaml"),
+        options: &["--failure-policy=Fail"],
+        ..Setup::default()
+    })
+    .await;
+    let namespace = pullkey.namespace().await;
+    let service = json!({
+        "metadata": {"name": "other"}, "spec": {"type": "ExternalName", "externalName": "127.0.0.1"},
+    });
+    pullkey
+        .api
+        .create(&pullkey.own.path("services", ""), &service)
+        .await
+        .good();
+    let other = Authority::new(SystemTime::now()).unwrap();
+    let right = pullkey.configuration["webhooks"][0]["clientConfig"].clone();
+    let mut changed = [right.clone(), right.clone(), right];
+    changed[0]["caBundle"] = json!(other.bundle());
+    changed[1]["service"]["name"] = json!("other");
+    changed[2]["service"]["name"] = json!("missing");
+    let reasons = [
+        "x509: certificate signed by unknown authority",
+        "x509: certificate is valid for",
+        "service \"",
+    ];
+    for (client, reason) in changed.into_iter().zip(reasons) {
+        assert!(README.contains(&format!("| `{reason}")), "{reason}");
+        pullkey.configuration["webhooks"][0]["clientConfig"] = client;
+        pullkey.configure().await;
+        until(reason, async || {
+            let refused = namespace.try_pod(&pod(&[IMAGE])).await.object.to_string();
+            let refused = refused.replace("\\\"", "\"");
+            let is_told = refused.contains("failed calling webhook \"pods.pullkey.dev\"") && refused.contains(reason);
+            is_told.then_some(())
+        })
+        .await;
+    }
+}
+
+/// The webhook's service account may do what any other may that nobody has given a right to.
+async fn may_nothing(cluster: &Cluster) {
+    let ours = cluster.account("pullkey", "pullkey-webhook").await;
+    let any = cluster.account("team-b", "default").await;
+    for namespace in ["pullkey", "team-a", "kube-system"] {
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace},
+        });
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+        let rights = async |account: &Api| -> BTreeSet<String> {
+            let status = account.create(path, &review).await.good()["status"].clone();
+            let rules = ["resourceRules", "nonResourceRules"].map(|rules| status[rules].as_array().unwrap().clone());
+            rules.iter().flatten().map(ToString::to_string).collect()
+        };
+        assert_eq!(rights(&ours).await, rights(&any).await);
+    }
+    for path in ["/api/v1/namespaces", "/api/v1/secrets", "/api/v1/pods", REGISTRATION] {
+        assert_eq!(ours.get(path).await.status, 403);
+    }
+    for resource in ["secrets", "pods", "configmaps"] {
+        let path = format!("/api/v1/namespaces/pullkey/{resource}");
+        assert_eq!(ours.get(&path).await.status, 403);
+    }
+}
