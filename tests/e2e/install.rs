@@ -13,6 +13,8 @@ use tokio::time::sleep;
 
 use crate::harness::{Api, Cluster, Installation, Namespace, Setup, pod, pull_secrets, until};
 
+mod cert_manager;
+
 const README: &str = include_str!("../../README.md");
 /// The blocks of README.md that are run here, in its order.
 const STEPS: [&str; 9] = [
