@@ -37,7 +37,7 @@ fn crds() -> Result<Files, Unwritable> {
     files.push(("cluster-roles.yaml".to_owned(), yaml(&kinds::roles())?));
     let resources: Vec<_> = files.iter().map(|(name, _)| name).collect();
     let kustomization = Manifest::new(
-        "The kinds of rules, and who may do what with them. ../base holds this; apply it alone where rules are to be there
+        "The kinds of rules, and who may do what with them. ../base holds this; apply it alone where rules are to be there\n\
          before anything reads them. Deleting it deletes every rule.",
         json!({"apiVersion": API_VERSION, "kind": KIND, "resources": resources}),
     );
