@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
-use pullkey::admission::{self, Decision};
+use pullkey::admission::{self, Decision, Outcome, SkipReason};
 use pullkey::rules::compile::{Context, compile};
 use pullkey::rules::{Namespace, RuleSet};
 use serde_json::{Value, json};
@@ -118,6 +118,34 @@ fn golden_patches_add_and_do_nothing_else() {
         patched += usize::from(apply(&rules, &mut review, &case.display().to_string()));
     }
     assert!(patched > 10, "only {patched} reviews were patched");
+}
+
+#[test]
+fn pods_of_strict_accounts_are_left_alone_with_a_warning() {
+    let rules = rule_set();
+    let mut spared = 0;
+    for case in cases() {
+        let review = fs::read(case.join("review.json")).unwrap();
+        let review = admission::read(&review).unwrap();
+        let namespace = Namespace {
+            name: &review.namespace,
+            labels: None,
+        };
+        let decide = || admission::decide(&review, &namespace, &rules);
+        let of_strict_account = decide().of_strict_account();
+        match (decide().outcome, &of_strict_account.outcome) {
+            (Outcome::Inject(_), Outcome::Skip(SkipReason::MountableSecrets)) => {
+                spared += 1;
+                let answer: Value = serde_json::from_slice(&of_strict_account.to_response(&review.uid)).unwrap();
+                let warning = "pullkey added no pull secrets: the service account admits only secrets that it lists";
+                assert_eq!(answer["response"]["warnings"], json!([warning]));
+                assert_eq!(answer["response"].get("patch"), None);
+            }
+            (Outcome::Skip(reason), Outcome::Skip(still)) => assert_eq!(reason, *still, "{}", case.display()),
+            (_, other) => panic!("{other:?} of {}", case.display()),
+        }
+    }
+    assert!(spared > 10);
 }
 
 /// A review of the creation of this Pod.

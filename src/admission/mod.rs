@@ -10,7 +10,7 @@ mod reader;
 mod response;
 mod review;
 
-pub use plan::{Addition, Decision, InjectionPlan, Outcome, SkipReason, decide};
+pub use plan::{Addition, Decision, InjectionPlan, Outcome, SkipReason, candidate, decide};
 pub use reader::read;
 pub use response::allowed_after_fault;
 pub use review::{API_VERSION, DEEPEST, Fault, Image, KIND, Malformed, Object, Origin, Pod, Resource, Review};

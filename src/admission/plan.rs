@@ -15,6 +15,7 @@
 //! | has it no image at all? | [`SkipReason::NoImages`] |
 //! | does no rule apply to any image? | [`SkipReason::NoRule`], or [`SkipReason::ShadowOnly`] |
 //! | does it name all the secrets already? | [`SkipReason::AlreadyNamed`] |
+//! | does its service account forbid others? | [`SkipReason::MountableSecrets`], by [`Decision::of_strict_account`] |
 //! | otherwise | [`Outcome::Inject`] |
 
 use std::collections::BTreeMap;
@@ -61,6 +62,18 @@ pub struct Addition<'r> {
     pub rule: &'r Rule,
 }
 
+impl Decision<'_> {
+    /// The decision for the same Pod under a service account that enforces its own list of secrets (annotation
+    /// `kubernetes.io/enforce-mountable-secrets`). A Pod that would get nothing gets nothing for the reason it had.
+    #[must_use]
+    pub fn of_strict_account(mut self) -> Self {
+        if let Outcome::Inject(_) = self.outcome {
+            self.outcome = Outcome::Skip(SkipReason::MountableSecrets);
+        }
+        self
+    }
+}
+
 impl<'r> Addition<'r> {
     /// The name that the Pod's `imagePullSecrets` gets.
     #[must_use]
@@ -92,11 +105,13 @@ pub enum SkipReason {
     ShadowOnly,
     /// Every secret that applies is named already.
     AlreadyNamed,
+    /// The service account enforces its own list of secrets: the API server refuses its Pods with any other.
+    MountableSecrets,
 }
 
 impl SkipReason {
     /// Every code that [`SkipReason::code`] gives.
-    pub const CODES: [&'static str; 10] = [
+    pub const CODES: [&'static str; 11] = [
         "not_pods",
         "not_create",
         "undecodable",
@@ -107,6 +122,7 @@ impl SkipReason {
         "no_rule",
         "shadow_only",
         "already_named",
+        "mountable_secrets",
     ];
 
     /// The code, one of [`SkipReason::CODES`].
@@ -123,6 +139,7 @@ impl SkipReason {
             Self::NoRule => "no_rule",
             Self::ShadowOnly => "shadow_only",
             Self::AlreadyNamed => "already_named",
+            Self::MountableSecrets => "mountable_secrets",
         }
     }
 }
@@ -145,6 +162,7 @@ impl fmt::Display for SkipReason {
             Self::NoRule => formatter.write_str("no rule applies to any of the images in this namespace"),
             Self::ShadowOnly => formatter.write_str("only rules in Shadow mode apply"),
             Self::AlreadyNamed => formatter.write_str("the Pod already names every secret that applies"),
+            Self::MountableSecrets => formatter.write_str("the service account admits only secrets that it lists"),
         }
     }
 }
@@ -168,8 +186,9 @@ pub fn decide<'r>(review: &Review<'_>, namespace: &Namespace<'_>, rules: &'r Rul
     }
 }
 
-/// The Pod, if its images are to be looked at.
-fn injectable<'p, 'a>(review: &'p Review<'a>, namespace: &Namespace<'_>) -> Result<&'p Pod<'a>, SkipReason> {
+/// The Pod of the review, if it depends on the namespace and the rules what it gets; otherwise why it is left alone
+/// whatever they are.
+pub fn candidate<'p, 'a>(review: &'p Review<'a>) -> Result<&'p Pod<'a>, SkipReason> {
     let resource = &review.resource;
     if (&*resource.group, &*resource.version, &*resource.resource) != ("", "v1", "pods")
         || !review.sub_resource.is_empty()
@@ -190,6 +209,12 @@ fn injectable<'p, 'a>(review: &'p Review<'a>, namespace: &Namespace<'_>) -> Resu
     if pod.opted_out {
         return Err(SkipReason::PodOptedOut);
     }
+    Ok(pod)
+}
+
+/// The Pod, if its images are to be looked at.
+fn injectable<'p, 'a>(review: &'p Review<'a>, namespace: &Namespace<'_>) -> Result<&'p Pod<'a>, SkipReason> {
+    let pod = candidate(review)?;
     if namespace
         .labels
         .is_some_and(|labels| labels.get(OPT_OUT_LABEL).is_some_and(|value| value == OPT_OUT))

@@ -187,6 +187,7 @@ fn pod<'a>(json: &mut Json<'a>) -> Read<Fact<Object<'a>>> {
             has_pull_secrets: spec.has_pull_secrets,
             pull_secrets: spec.pull_secrets,
             images: spec.images,
+            service_account: spec.service_account,
         }))
     }))
 }
@@ -234,11 +235,13 @@ struct Spec<'a> {
     has_pull_secrets: bool,
     pull_secrets: Vec<Cow<'a, str>>,
     images: Vec<Image<'a>>,
+    service_account: Cow<'a, str>,
 }
 
 fn spec<'a>(json: &mut Json<'a>) -> Read<Fact<Option<Spec<'a>>>> {
     let mut secrets = Ok((false, Vec::new()));
     let [mut init, mut main, mut ephemeral, mut mounted] = [const { Ok(Vec::new()) }; 4];
+    let mut service_account = Ok(Cow::default());
     let shape = object(json, "spec", |json, key| {
         match key {
             "imagePullSecrets" => secrets = pull_secrets(json)?,
@@ -246,6 +249,7 @@ fn spec<'a>(json: &mut Json<'a>) -> Read<Fact<Option<Spec<'a>>>> {
             "containers" => main = containers(json, CONTAINERS, Origin::Container)?,
             "ephemeralContainers" => ephemeral = containers(json, EPHEMERAL_CONTAINERS, Origin::EphemeralContainer)?,
             "volumes" => mounted = volumes(json)?,
+            "serviceAccountName" => service_account = text(json, "spec.serviceAccountName")?,
             _ => json.skip()?,
         }
         Ok(())
@@ -255,10 +259,12 @@ fn spec<'a>(json: &mut Json<'a>) -> Read<Fact<Option<Spec<'a>>>> {
         images.append(&mut main?);
         images.append(&mut ephemeral?);
         images.append(&mut mounted?);
+        let service_account = service_account?;
         Ok(there.then_some(Spec {
             has_pull_secrets,
             pull_secrets,
             images,
+            service_account,
         }))
     }))
 }

@@ -86,6 +86,9 @@ impl Decision<'_> {
             Outcome::Skip(SkipReason::Undecodable(fault)) => {
                 warnings.push(format!("pullkey added no pull secrets: {fault}"));
             }
+            Outcome::Skip(reason @ SkipReason::MountableSecrets) => {
+                warnings.push(format!("pullkey added no pull secrets: {reason}"));
+            }
             Outcome::Skip(_) => {}
         }
         answer(uid, patch, audit_annotations, warnings)

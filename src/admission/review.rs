@@ -85,6 +85,8 @@ pub struct Pod<'a> {
     pub pull_secrets: Vec<Cow<'a, str>>,
     /// Every image that is there and not empty, in the order of [`Origin`]'s variants.
     pub images: Vec<Image<'a>>,
+    /// `spec.serviceAccountName`; empty where the API server has not set it.
+    pub service_account: Cow<'a, str>,
 }
 
 /// One image string of a Pod, not yet parsed.

@@ -156,6 +156,11 @@ fn faults_of_the_spec_are_named_and_never_refused() {
             "`spec.volumes[].image.reference` is not a string",
         ),
         (
+            r#""serviceAccountName":["a"]"#,
+            "`spec.serviceAccountName` is not a string",
+        ),
+        (r#""serviceAccountName":1,"volumes":1"#, "`spec.volumes` is not a list"),
+        (
             r#""containers":[{},{"image":1},2]"#,
             "`spec.containers[].image` is not a string",
         ),
@@ -249,6 +254,12 @@ fn facts_of_a_pod_are_found_in_order() {
             metadata(r#""labels":{"kubernetes.io/config.mirror":"x"}"#),
             "",
         ),
+        (
+            "a service account",
+            spec(r#""serviceAccountName":"builder""#),
+            "account=builder",
+        ),
+        ("the deprecated name of it", spec(r#""serviceAccount":"builder""#), ""),
         (
             "images elsewhere",
             object(r#"{"image":"x","spec":{"image":"y"},"status":{"containers":[{"image":"z"}]}}"#),

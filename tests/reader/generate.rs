@@ -83,6 +83,7 @@ const SPEC: Shape = Shape::Object(&[
     ("containers", CONTAINERS),
     ("ephemeralContainers", CONTAINERS),
     ("volumes", VOLUMES),
+    ("serviceAccountName", NAMES),
     ("affinity", Shape::Any),
 ]);
 const REQUEST: Shape = Shape::Object(&[

@@ -295,6 +295,7 @@ fn object(request: &Map) -> Result<Object<'static>, Fault> {
             );
         }
     }
+    pod.service_account = spec.text("serviceAccountName", "spec.serviceAccountName")?;
     Ok(Object::Pod(pod))
 }
 

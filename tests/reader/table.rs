@@ -48,6 +48,7 @@ pub(crate) fn summary(answer: &Result<Review<'_>, Malformed>) -> String {
                 .collect();
             words.extend(pod.has_pull_secrets.then(|| "secrets".to_owned()));
             words.extend(pod.pull_secrets.iter().map(|name| format!("secret={name}")));
+            words.extend((!pod.service_account.is_empty()).then(|| format!("account={}", pod.service_account)));
             words.extend(pod.opted_out.then(|| "opted-out".to_owned()));
             words.extend(pod.mirror.then(|| "mirror".to_owned()));
             words.join(" ")
