@@ -1,8 +1,8 @@
 //! Text to rules, or to everything that is wrong with it.
 //!
-//! In: the text of a rules file and what is known beside it. Out: [`Compiled`]: the rules that are right, the names that
-//! all of them claim, and every mistake. A syntax error ends the reading of a file; nothing else does. Names that two
-//! files claim, and limits over all files, are the business of `source`.
+//! In: the text of a rules file, or of one object of the cluster, and what is known beside it. Out: [`Compiled`]: the
+//! rules that are right, the names that all of them claim, and every mistake. A syntax error ends the reading of a file;
+//! nothing else does. Names that two files claim, and limits over all files, are the business of `source`.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -69,44 +69,42 @@ pub struct Claim {
 /// Reads the text of a rules file.
 #[must_use]
 pub fn compile(text: &str, file: &str, context: &Context<'_>) -> Compiled {
-    let mut compiler = Compiler {
-        context,
-        rules: Vec::new(),
-        claims: Vec::new(),
-        regexes: 0,
-        findings: Vec::new(),
-    };
-    match yaml::parse(text) {
-        Ok(documents) => {
-            for node in &documents {
-                compiler.document(&Field::top(file, node));
-            }
-            compiler.check_file(file);
+    let mut compiler = Compiler::new(Origin::File, context);
+    compiler.read(text, file, |compiler, documents| {
+        for node in documents {
+            compiler.document(&Field::top(file, node));
         }
-        Err(error) => {
-            let mistake = Diagnostic::new(
-                Severity::Error,
-                file,
-                format_args!("this is no YAML or JSON: {}", error.message),
-            );
-            compiler.findings.push(mistake.at(error.position, &""));
+        compiler.check_file(file);
+    });
+    compiler.finish()
+}
+
+/// Reads one rule as the API server has it. `subject` says which in every finding, and findings have no places: nobody
+/// has seen this text.
+#[must_use]
+pub fn compile_object(text: &str, subject: &str, context: &Context<'_>) -> Compiled {
+    let mut compiler = Compiler::new(Origin::Cluster, context);
+    compiler.read(text, subject, |compiler, documents| {
+        for node in documents {
+            compiler.object(&Field::top(subject, node), None);
         }
+    });
+    let mut compiled = compiler.finish();
+    for finding in compiled.mistakes.iter_mut().chain(&mut compiled.warnings) {
+        finding.position = None;
     }
-    let (mut mistakes, mut warnings): (Vec<_>, Vec<_>) = compiler
-        .findings
-        .into_iter()
-        .partition(|finding| finding.severity == Severity::Error);
-    mistakes.sort_by_key(|mistake| mistake.position);
-    warnings.sort_by_key(|warning| warning.position);
-    Compiled {
-        rules: compiler.rules,
-        claims: compiler.claims,
-        mistakes,
-        warnings,
-    }
+    compiled
+}
+
+/// Where a text comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    File,
+    Cluster,
 }
 
 struct Compiler<'c> {
+    origin: Origin,
     context: &'c Context<'c>,
     rules: Vec<Arc<Rule>>,
     claims: Vec<Claim>,
@@ -115,7 +113,45 @@ struct Compiler<'c> {
     findings: Vec<Diagnostic>,
 }
 
-impl Compiler<'_> {
+impl<'c> Compiler<'c> {
+    fn new(origin: Origin, context: &'c Context<'c>) -> Self {
+        Self {
+            origin,
+            context,
+            rules: Vec::new(),
+            claims: Vec::new(),
+            regexes: 0,
+            findings: Vec::new(),
+        }
+    }
+
+    /// Takes a text apart and has its documents read, or says what stands in the way.
+    fn read(&mut self, text: &str, file: &str, read: impl FnOnce(&mut Self, &[yaml::Node])) {
+        match yaml::parse(text) {
+            Ok(documents) => read(self, &documents),
+            Err(error) => {
+                let message = format_args!("this is no YAML or JSON: {}", error.message);
+                let mistake = Diagnostic::new(Severity::Error, file, message);
+                self.findings.push(mistake.at(error.position, &""));
+            }
+        }
+    }
+
+    fn finish(self) -> Compiled {
+        let (mut mistakes, mut warnings): (Vec<_>, Vec<_>) = self
+            .findings
+            .into_iter()
+            .partition(|finding| finding.severity == Severity::Error);
+        mistakes.sort_by_key(|mistake| mistake.position);
+        warnings.sort_by_key(|warning| warning.position);
+        Compiled {
+            rules: self.rules,
+            claims: self.claims,
+            mistakes,
+            warnings,
+        }
+    }
+
     /// Reads a document: nothing, a rule, or a list of rules.
     fn document(&mut self, document: &Field<'_>) {
         let text = |key| document.get(key).and_then(|field| field.node.as_str());
@@ -170,7 +206,12 @@ impl Compiler<'_> {
         self.regexes += usize::from(regex.is_some());
         // A file could hold any number of regexes; those that are too many are not compiled.
         let spec = spec.filter(|_| self.regexes <= MOST_REGEXES);
-        let spec = spec.map(|spec| Spec::read(&spec, kind, self.context, &mut findings));
+        let spec = spec.map(|spec| {
+            if self.origin == Origin::File && kind == Kind::ClusterPullSecretRule {
+                findings.extend(no_copies(&spec));
+            }
+            Spec::read(&spec, kind, self.context, &mut findings)
+        });
 
         if let Some((namespace, name, position)) = named {
             let is_good = findings.iter().all(|finding| finding.severity == Severity::Warning);
@@ -239,6 +280,14 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+/// That nobody follows the `copyFrom` of a rule in a file.
+fn no_copies(spec: &Field<'_>) -> Option<Diagnostic> {
+    let secret = spec.get("secret")?;
+    let source = secret.get("copyFrom")?;
+    let warning = source.warning("a rule in a file makes no copies: the controller reads the cluster's objects only");
+    Some(warning.hinting("apply the rule to the cluster, too, or put the secret in place by other means"))
 }
 
 impl Claim {

@@ -125,11 +125,6 @@ impl Spec {
         self.copy_from = namespace
             .zip(secret)
             .map(|(namespace, name)| SourceRef { namespace, name });
-        findings.push(
-            source
-                .warning("a rule in a file makes no copies: the controller reads the cluster's objects only")
-                .hinting("apply the rule to the cluster, too, or put the secret in place by other means"),
-        );
     }
 
     /// What only cluster rules have.

@@ -514,6 +514,33 @@ fn at_most_a_thousand_rules_have_a_regex() {
     );
 }
 
+#[test]
+fn an_object_of_the_cluster_has_no_places_and_is_followed_by_a_controller() {
+    let object = |images: &str| {
+        format!(
+            r#"{{"apiVersion":"pullkey.dev/v1alpha1","kind":"ClusterPullSecretRule","metadata":{{"name":"a"}},"spec":{{"images":[{images}],
+            "namespaces":{{"include":["*"]}},"secret":{{"name":"s","copyFrom":{{"namespace":"n","name":"x"}}}}}}}}"#
+        )
+    };
+    let compile = |text: &str| compile_object(text, "ClusterPullSecretRule a", &FILES_ONLY);
+    let good = compile(&object(r#""a.example""#));
+    assert_eq!(
+        (good.rules.len(), brief(&good.mistakes), brief(&good.warnings)),
+        (1, vec![], vec![])
+    );
+    let bad = compile(&object(r#""registry-1.docker.io","a.example:v1/b""#));
+    assert_eq!(
+        bad.mistakes[0].to_string().lines().nth(1),
+        Some("  --> ClusterPullSecretRule a")
+    );
+    assert_eq!(
+        (bad.mistakes[0].field.as_str(), bad.mistakes[0].position),
+        ("spec.images[1]", None)
+    );
+    assert_eq!(bad.warnings[0].position, None);
+    assert_eq!(brief(&compile("{").mistakes).len(), 1);
+}
+
 /// Texts in which every scalar but `apiVersion` and `kind` is a marker.
 #[test]
 fn nothing_of_what_is_no_rule_is_shown() {
