@@ -62,6 +62,18 @@ describe! {
         "Rules files whose present content has a mistake";
     RULES_RELOADS = "pullkey_rules_reloads_total", ["result"],
         "Reloads of changed rules files";
+    RETRIES = "pullkey_retries_asked_total", ["reason"],
+        "Reviews answered 503, for the API server to ask again";
+    WATCH_PROGRESS = "pullkey_watch_progress_timestamp_seconds", ["resource"],
+        "When a watch last heard from the API server, in Unix time";
+    WATCH_LISTS = "pullkey_watch_lists_total", ["resource"],
+        "Complete lists that were taken, the first one included";
+    WATCH_FAILURES = "pullkey_watch_failures_total", ["resource", "reason"],
+        "Lists and watches that failed or fell silent";
+    OBJECTS = "pullkey_objects", ["resource"],
+        "Objects of the cluster that are known and without a mistake";
+    OBJECTS_REFUSED = "pullkey_objects_refused", ["resource"],
+        "Objects of the cluster that are skipped for a mistake";
     CERTIFICATE_NOT_AFTER = "pullkey_certificate_not_after_timestamp_seconds", [],
         "End of the serving certificate's validity, in Unix time";
     CERTIFICATE_RELOADS = "pullkey_certificate_reloads_total", ["result"],
@@ -153,6 +165,23 @@ labels! {
     }
 }
 
+labels! {
+    /// Why the API server is told to ask again.
+    Retry {
+        /// Rules are not loaded yet.
+        NotLoaded = "not_loaded",
+        /// The Pod's namespace is not known yet.
+        UnknownNamespace = "unknown_namespace",
+        /// The Pod's namespace is new, and may get its copies at any moment.
+        NewNamespace = "new_namespace",
+    }
+}
+
+mod watches;
+
+use watches::Watches;
+pub use watches::{Resource, WatchFailure, WatchMetrics};
+
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -172,6 +201,8 @@ pub struct Metrics {
     rules: Gauge,
     rules_files_refused: Gauge,
     rules_reloads: Counters<Reload>,
+    retries: Counters<Retry>,
+    watches: Watches,
     certificate_not_after: Gauge,
     certificate_reloads: Counters<Reload>,
 }
@@ -222,6 +253,8 @@ impl Metrics {
         let rules = register(&mut registry, RULES, Gauge::default());
         let rules_files_refused = register(&mut registry, RULES_FILES_REFUSED, Gauge::default());
         let rules_reloads = Counters::register(&mut registry, RULES_RELOADS);
+        let retries = Counters::register(&mut registry, RETRIES);
+        let watches = Watches::register(&mut registry);
         let certificate_not_after = register(&mut registry, CERTIFICATE_NOT_AFTER, Gauge::default());
         let certificate_reloads = Counters::register(&mut registry, CERTIFICATE_RELOADS);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -245,6 +278,8 @@ impl Metrics {
             rules,
             rules_files_refused,
             rules_reloads,
+            retries,
+            watches,
             certificate_not_after,
             certificate_reloads,
         }
@@ -306,13 +341,20 @@ impl Metrics {
         self.rules_reloads.count(result);
     }
 
+    /// The API server was told to ask again.
+    pub fn retry_asked(&self, reason: Retry) {
+        self.retries.count(reason);
+    }
+
+    /// The metrics of a watch that begins now.
+    #[must_use]
+    pub fn watch(&self, resource: Resource, now: SystemTime) -> WatchMetrics {
+        self.watches.begin(resource, now)
+    }
+
     /// The certificate that is served now is valid until then.
     pub fn set_certificate_not_after(&self, not_after: SystemTime) {
-        let seconds = match not_after.duration_since(UNIX_EPOCH) {
-            Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-            Err(_) => 0,
-        };
-        self.certificate_not_after.set(seconds);
+        self.certificate_not_after.set(unix_seconds(not_after));
     }
 
     /// A changed certificate was read again.
@@ -377,6 +419,13 @@ fn gauge_value(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+fn unix_seconds(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(_) => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,7 +451,9 @@ mod tests {
 
     #[test]
     fn the_table_lists_what_is_told() {
-        let told = samples(&Metrics::new(["no_match"]).encode());
+        let metrics = Metrics::new(["no_match"]);
+        let _ = metrics.watch(Resource::Namespaces, UNIX_EPOCH);
+        let told = samples(&metrics.encode());
         let described = TABLE.iter().map(|metric| {
             let labels = metric.labels.iter().map(|label| (*label).to_owned()).collect();
             (metric.name.to_owned(), labels)
@@ -418,7 +469,7 @@ mod tests {
     #[test]
     fn each_event_moves_its_own_number() {
         type Event = fn(&Metrics);
-        let events: [(Event, &str); 16] = [
+        let events: [(Event, &str); 22] = [
             (
                 |metrics| metrics.request_answered(Code::ContentTooLarge),
                 "pullkey_requests_total{code=\"413\"} 1",
@@ -454,6 +505,34 @@ mod tests {
             ),
             (|metrics| metrics.set_rules(5, 1), "pullkey_rules 5"),
             (|metrics| metrics.set_rules(5, 1), "pullkey_rules_files_refused 1"),
+            (
+                |metrics| metrics.retry_asked(Retry::UnknownNamespace),
+                "pullkey_retries_asked_total{reason=\"unknown_namespace\"} 1",
+            ),
+            (
+                |metrics| _ = metrics.watch(Resource::Namespaces, UNIX_EPOCH + Duration::from_secs(7)),
+                "pullkey_watch_progress_timestamp_seconds{resource=\"namespaces\"} 7",
+            ),
+            (
+                |metrics| metrics.watch(Resource::ServiceAccounts, UNIX_EPOCH).listed(),
+                "pullkey_watch_lists_total{resource=\"serviceaccounts\"} 1",
+            ),
+            (
+                |metrics| {
+                    metrics
+                        .watch(Resource::PullSecretRules, UNIX_EPOCH)
+                        .failed(WatchFailure::Missing)
+                },
+                "pullkey_watch_failures_total{resource=\"pullsecretrules\",reason=\"missing\"} 1",
+            ),
+            (
+                |metrics| metrics.watch(Resource::Namespaces, UNIX_EPOCH).set_objects(3, 1),
+                "pullkey_objects{resource=\"namespaces\"} 3",
+            ),
+            (
+                |metrics| metrics.watch(Resource::Namespaces, UNIX_EPOCH).set_objects(3, 1),
+                "pullkey_objects_refused{resource=\"namespaces\"} 1",
+            ),
             (
                 |metrics| metrics.set_certificate_not_after(UNIX_EPOCH + Duration::from_hours(500_000)),
                 "pullkey_certificate_not_after_timestamp_seconds 1800000000",
