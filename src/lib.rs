@@ -16,6 +16,8 @@
 pub mod admission;
 #[cfg(feature = "server")]
 pub mod certs;
+#[cfg(feature = "server")]
+pub mod cluster;
 pub mod controller;
 pub mod credentials;
 pub mod duration;

@@ -521,7 +521,7 @@ mod tests {
                 |metrics| {
                     metrics
                         .watch(Resource::PullSecretRules, UNIX_EPOCH)
-                        .failed(WatchFailure::Missing)
+                        .failed(WatchFailure::Missing);
                 },
                 "pullkey_watch_failures_total{resource=\"pullsecretrules\",reason=\"missing\"} 1",
             ),

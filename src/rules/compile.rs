@@ -89,11 +89,11 @@ pub fn compile_object(text: &str, subject: &str, context: &Context<'_>) -> Compi
             compiler.object(&Field::top(subject, node), None);
         }
     });
-    let mut compiled = compiler.finish();
-    for finding in compiled.mistakes.iter_mut().chain(&mut compiled.warnings) {
+    let mut found = compiler.finish();
+    for finding in found.mistakes.iter_mut().chain(&mut found.warnings) {
         finding.position = None;
     }
-    compiled
+    found
 }
 
 /// Where a text comes from.

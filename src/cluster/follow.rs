@@ -1,0 +1,177 @@
+//! The webhook's view of the cluster, kept up to date.
+//!
+//! In: a client, and the rules of files as they change. Out: a [`Report`] whenever something is new, in the order in
+//! which it happened. What comes at once is told at once, as one: namespaces as soon as they are heard of, since Pods
+//! wait for them; rules at most every [`PAUSE`], since their index takes a while to build.
+//!
+//! All of it is one task and its watches. It is best given a thread of its own: lists of thousands of objects are read
+//! there, and no request should have to wait behind them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use kube::Client;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{self, sleep_until};
+
+use super::rules::{CLUSTER_RULES_PATH, RULES_PATH};
+use super::state::{Change, State};
+use super::watch::{Read, Target, Watch};
+use super::{Event, Snapshot, Trouble, namespaces, rules, service_accounts};
+use crate::metrics::{Metrics, Resource, WatchMetrics};
+use crate::rules::{Diagnostic, Kind, RuleSet};
+
+/// The shortest time between two indexes of the rules.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How many changes are taken together.
+const BATCH: usize = 1_000;
+const RESOURCES: [Resource; 4] = [
+    Resource::ClusterPullSecretRules,
+    Resource::PullSecretRules,
+    Resource::Namespaces,
+    Resource::ServiceAccounts,
+];
+
+/// What is new.
+#[derive(Debug)]
+pub struct Report<'a> {
+    /// Everything as it is now, once all of it is known.
+    pub snapshot: Option<Snapshot>,
+    /// Whether other rules are in force.
+    pub rules_changed: bool,
+    /// What has not been listed yet, and why not.
+    pub awaited: &'a [(Resource, String)],
+    /// What is wrong with rules, or may surprise.
+    pub findings: Vec<Diagnostic>,
+    /// How many rule objects are skipped: of the policy team, and of tenants.
+    pub refused: [usize; 2],
+    /// What watches could not hear.
+    pub troubles: Vec<(Resource, Trouble)>,
+}
+
+/// The watches, each a task of its own.
+struct Watches<'m> {
+    client: Client,
+    metrics: &'m Metrics,
+    changes: mpsc::Sender<Change>,
+    tasks: JoinSet<()>,
+    told: Vec<(Resource, WatchMetrics)>,
+}
+
+/// Follows the cluster and tells what is new, for as long as it is polled. Returns only when a watch panicked.
+pub async fn follow(
+    client: Client,
+    own_namespace: &str,
+    metrics: &Metrics,
+    mut files: watch::Receiver<Option<Arc<RuleSet>>>,
+    mut tell: impl FnMut(Report<'_>),
+) {
+    let (sender, mut changes) = mpsc::channel(BATCH);
+    let mut watches = Watches::start(client, own_namespace, metrics, sender);
+    let mut state = State::new(&RESOURCES);
+    state.set_files(files.borrow_and_update().clone());
+    let mut next_build = time::Instant::now();
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            _ = changes.recv_many(&mut batch, BATCH) => {}
+            Ok(()) = files.changed() => state.set_files(files.borrow_and_update().clone()),
+            () = sleep_until(next_build), if state.is_stale() => {}
+            _ = watches.tasks.join_next() => return,
+        }
+        let now = Instant::now();
+        let mut troubles = Vec::new();
+        let mut touched = Vec::new();
+        for change in batch.drain(..) {
+            if !touched.contains(&change.resource()) {
+                touched.push(change.resource());
+            }
+            if let Some(Err(trouble)) = change.listing() {
+                troubles.push((change.resource(), trouble.clone()));
+            }
+            state.apply(change, now);
+        }
+        let rules_changed = state.is_stale() && next_build <= time::Instant::now();
+        if rules_changed {
+            state.build();
+            next_build = time::Instant::now() + PAUSE;
+        }
+        for (resource, metrics) in &watches.told {
+            if rules_changed || touched.contains(resource) {
+                let (good, refused) = state.count(*resource);
+                metrics.set_objects(good, refused);
+            }
+        }
+        let findings = state.take_findings();
+        tell(Report {
+            snapshot: state.snapshot(),
+            rules_changed,
+            awaited: state.awaited(),
+            findings,
+            refused: [Resource::ClusterPullSecretRules, Resource::PullSecretRules].map(|rules| state.count(rules).1),
+            troubles,
+        });
+    }
+}
+
+impl<'m> Watches<'m> {
+    fn start(client: Client, own_namespace: &str, metrics: &'m Metrics, changes: mpsc::Sender<Change>) -> Self {
+        let mut watches = Self {
+            client,
+            metrics,
+            changes,
+            tasks: JoinSet::new(),
+            told: Vec::new(),
+        };
+        for (kind, resource, path) in [
+            (
+                Kind::ClusterPullSecretRule,
+                Resource::ClusterPullSecretRules,
+                CLUSTER_RULES_PATH,
+            ),
+            (Kind::PullSecretRule, Resource::PullSecretRules, RULES_PATH),
+        ] {
+            let own_namespace = own_namespace.to_owned();
+            let read: Read<_> = Box::new(move |text| rules::read(kind, &own_namespace, text));
+            watches.add(resource, path, false, read, move |event| Change::Rules(kind, event));
+        }
+        let read = Box::new(namespaces::read);
+        watches.add(Resource::Namespaces, namespaces::PATH, true, read, Change::Namespaces);
+        let (resource, path) = (Resource::ServiceAccounts, service_accounts::PATH);
+        watches.add(
+            resource,
+            path,
+            true,
+            Box::new(service_accounts::read),
+            Change::ServiceAccounts,
+        );
+        watches
+    }
+
+    fn add<T: Send + 'static>(
+        &mut self,
+        resource: Resource,
+        path: &str,
+        metadata_only: bool,
+        read: Read<T>,
+        change: impl Fn(Event<T>) -> Change + Send + 'static,
+    ) {
+        let target = Target {
+            path: path.to_owned(),
+            metadata_only,
+        };
+        let told = self.metrics.watch(resource, SystemTime::now());
+        let mut watch = Watch::new(self.client.clone(), target, read, told.clone());
+        self.told.push((resource, told));
+        let changes = self.changes.clone();
+        self.tasks.spawn(async move {
+            loop {
+                let event = watch.next().await;
+                if changes.send(change(event)).await.is_err() {
+                    return; // nobody follows any more
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,342 @@
+//! Rules that are objects of the cluster.
+//!
+//! In: objects as the API server tells them, and the rules of files beside them. Out: compiled rules, those of them that
+//! are in force together, and what is wrong with the others. The unit is the object: one with a mistake is skipped, and
+//! nothing of it is in force, not even what it said before.
+//!
+//! | in force is | but |
+//! |---|---|
+//! | every good ClusterPullSecretRule | of those with an `imageRegex` only the oldest [`MOST_REGEXES`] |
+//! | every good PullSecretRule | of one namespace only the oldest [`MOST_OF_A_NAMESPACE`]: tenants share the rest |
+//! | every rule of a file | none whose kind and name an object in force has, too |
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Bad, Event, Key};
+use crate::credentials;
+use crate::rules::compile::{API_VERSION, Context, MOST_REGEXES, compile_object};
+use crate::rules::{Diagnostic, Kind, Rule, Severity};
+
+/// The path of the list of `ClusterPullSecretRule`s.
+pub const CLUSTER_RULES_PATH: &str = "/apis/pullkey.dev/v1alpha1/clusterpullsecretrules";
+/// The path of the list of `PullSecretRule`s.
+pub const RULES_PATH: &str = "/apis/pullkey.dev/v1alpha1/pullsecretrules";
+/// How many `PullSecretRule`s of a namespace take effect.
+pub const MOST_OF_A_NAMESPACE: usize = 100;
+/// How many findings of one object are kept: the object's author finds the others as he goes.
+const MOST_FINDINGS: usize = 3;
+
+/// What is known of a rule object.
+#[derive(Debug, Clone)]
+pub struct RuleObject {
+    /// Another one for an object that was deleted and made again.
+    pub uid: Box<str>,
+    /// Another one for each change of `spec`.
+    pub generation: i64,
+    /// When it was made, as the API server writes it: texts in their order are times in theirs.
+    pub created: Box<str>,
+    /// What its author should know, mistakes before warnings, the first few.
+    pub findings: Vec<Diagnostic>,
+    /// The rule, if it has no mistake.
+    pub rule: Option<Arc<Rule>>,
+    /// `status.keys`, if they are of this generation.
+    keys: Option<Vec<String>>,
+}
+
+/// All rule objects.
+#[derive(Debug, Default)]
+pub struct RuleObjects {
+    cluster: HashMap<Key, RuleObject>,
+    namespaced: HashMap<Key, RuleObject>,
+}
+
+/// The rules that are in force together.
+#[derive(Debug, Clone, Default)]
+pub struct InForce {
+    /// In no order.
+    pub rules: Vec<Arc<Rule>>,
+    /// How many good objects are beyond a limit: [`Kind::ClusterPullSecretRule`], then [`Kind::PullSecretRule`].
+    pub beyond: [usize; 2],
+    /// Which limits are passed, and which rules of files give way to objects.
+    pub findings: Vec<Diagnostic>,
+}
+
+#[derive(Deserialize)]
+struct Object<'a> {
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
+    #[serde(borrow)]
+    spec: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    namespace: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    uid: Cow<'a, str>,
+    #[serde(default)]
+    generation: i64,
+    #[serde(borrow, default)]
+    creation_timestamp: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    observed_generation: i64,
+    keys: Vec<String>,
+}
+
+/// What the rules' own reader sees of an object: the rest is large and none of its business.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Name<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spec: Option<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+struct Name<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+}
+
+/// Reads an object of this kind. What can be wrong with a rule is among its findings; an error is what is no object.
+pub fn read(kind: Kind, own_namespace: &str, text: &str) -> Result<Option<RuleObject>, String> {
+    let Object { metadata, spec, status } = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    // Whatever else a status holds is no reason to pass over the rule.
+    let status = status.and_then(|status| serde_json::from_str::<Status>(status.get()).ok());
+    let current = status.filter(|status| status.observed_generation == metadata.generation);
+    let keys = current.map(|status| status.keys);
+    let source_keys = |_: &_| {
+        let keys = keys.iter().flatten();
+        Some(keys.filter_map(|key| credentials::Key::parse(key)).collect())
+    };
+    let document = Document {
+        api_version: API_VERSION,
+        kind: kind.as_str(),
+        metadata: Name {
+            name: &metadata.name,
+            namespace: metadata.namespace.as_deref(),
+        },
+        spec,
+    };
+    let document = serde_json::to_string(&document).map_err(|error| error.to_string())?;
+    let context = Context {
+        own_namespace,
+        labels: true,
+        source_keys: Some(&source_keys),
+    };
+    let key = Key::new(metadata.namespace.as_deref().unwrap_or_default(), &metadata.name);
+    let subject = subject(kind, &key);
+    let compiled = compile_object(&document, &subject, &context);
+    let rule = compiled.rules.into_iter().next();
+    let waits = rule
+        .as_ref()
+        .is_some_and(|rule| rule.patterns.is_empty() && rule.regex.is_none());
+    let waiting = (waits && keys.is_none()).then(|| {
+        let message = "the rule covers no image until the controller has read the keys of its source";
+        Diagnostic::new(Severity::Warning, &subject, message)
+    });
+    let findings = compiled.mistakes.into_iter().chain(compiled.warnings).chain(waiting);
+    Ok(Some(RuleObject {
+        uid: metadata.uid.into(),
+        generation: metadata.generation,
+        created: metadata.creation_timestamp.into(),
+        findings: findings.take(MOST_FINDINGS).collect(),
+        rule,
+        keys,
+    }))
+}
+
+impl RuleObjects {
+    /// Takes note of an event about objects of a kind. Says whether other rules may be in force now; what there is to
+    /// say about objects that are new or changed moves to `findings`.
+    pub fn apply(&mut self, kind: Kind, event: Event<RuleObject>, findings: &mut Vec<Diagnostic>) -> bool {
+        let known = self.of(kind);
+        match event {
+            Event::Listed { objects, bad } => {
+                let mut before = std::mem::take(known);
+                let mut changed = false;
+                let bad = bad.into_iter().map(|bad| unreadable(kind, bad));
+                for (key, object) in objects.into_iter().chain(bad) {
+                    let old = before.remove(&key);
+                    changed |= put(known, key, old, object, findings);
+                }
+                changed || before.values().any(|gone| gone.rule.is_some())
+            }
+            Event::Applied(key, object) => {
+                let old = known.remove(&key);
+                put(known, key, old, object, findings)
+            }
+            Event::Bad(bad) => {
+                let (key, object) = unreadable(kind, bad);
+                let old = known.remove(&key);
+                put(known, key, old, object, findings)
+            }
+            Event::Deleted(key) => known.remove(&key).is_some_and(|gone| gone.rule.is_some()),
+            Event::Trouble(_) => false,
+        }
+    }
+
+    /// Every object of a kind, in no order.
+    pub fn iter(&self, kind: Kind) -> impl Iterator<Item = (&Key, &RuleObject)> {
+        match kind {
+            Kind::ClusterPullSecretRule => self.cluster.iter(),
+            Kind::PullSecretRule => self.namespaced.iter(),
+        }
+    }
+
+    /// How many objects of a kind there are, good ones and those with a mistake.
+    #[must_use]
+    pub fn count(&self, kind: Kind) -> (usize, usize) {
+        let all = self.iter(kind).count();
+        let good = self.iter(kind).filter(|(_, object)| object.rule.is_some()).count();
+        (good, all - good)
+    }
+
+    /// Settles what is in force beside the rules of files.
+    #[must_use]
+    pub fn in_force(&self, files: &[Arc<Rule>]) -> InForce {
+        let mut in_force = InForce::default();
+        in_force.add_cluster_rules(self.good(Kind::ClusterPullSecretRule));
+        in_force.add_namespaced_rules(self.good(Kind::PullSecretRule));
+        in_force.add_files(files);
+        in_force
+    }
+
+    fn of(&mut self, kind: Kind) -> &mut HashMap<Key, RuleObject> {
+        match kind {
+            Kind::ClusterPullSecretRule => &mut self.cluster,
+            Kind::PullSecretRule => &mut self.namespaced,
+        }
+    }
+
+    /// The good objects of a kind, the oldest first, then by name.
+    fn good(&self, kind: Kind) -> Vec<(&Key, &Arc<Rule>)> {
+        let good = self
+            .iter(kind)
+            .filter_map(|(key, object)| Some((key, object, object.rule.as_ref()?)));
+        let mut good: Vec<_> = good.collect();
+        good.sort_unstable_by_key(|(key, object, _)| (&object.created, *key));
+        good.into_iter().map(|(key, _, rule)| (key, rule)).collect()
+    }
+}
+
+impl InForce {
+    fn add_cluster_rules(&mut self, oldest_first: Vec<(&Key, &Arc<Rule>)>) {
+        let mut regexes = 0;
+        for (key, rule) in oldest_first {
+            regexes += usize::from(rule.regex.is_some());
+            if rule.regex.is_none() || regexes <= MOST_REGEXES {
+                self.rules.push(Arc::clone(rule));
+                continue;
+            }
+            let [beyond, _] = &mut self.beyond;
+            *beyond += 1;
+            let subject = subject(Kind::ClusterPullSecretRule, key);
+            let mistake = Diagnostic::new(Severity::Error, &subject, "too many rules have an `imageRegex`");
+            let mistake = mistake.accepting(format_args!("at most {MOST_REGEXES}, the oldest ones"));
+            self.findings.push(mistake.hinting("patterns have no such limit"));
+        }
+    }
+
+    fn add_namespaced_rules(&mut self, oldest_first: Vec<(&Key, &Arc<Rule>)>) {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for (key, rule) in oldest_first {
+            let count = counts.entry(&key.namespace).or_default();
+            *count += 1;
+            if *count <= MOST_OF_A_NAMESPACE {
+                self.rules.push(Arc::clone(rule));
+            }
+        }
+        for (namespace, count) in counts.into_iter().filter(|(_, count)| *count > MOST_OF_A_NAMESPACE) {
+            let [_, beyond] = &mut self.beyond;
+            *beyond += count - MOST_OF_A_NAMESPACE;
+            let subject = format!("namespace {namespace}");
+            let message = format_args!("too many {}s, {count}", Kind::PullSecretRule);
+            let mistake = Diagnostic::new(Severity::Error, &subject, message);
+            let accepted = format_args!("at most {MOST_OF_A_NAMESPACE}, the oldest ones");
+            self.findings.push(mistake.accepting(accepted));
+        }
+    }
+
+    fn add_files(&mut self, files: &[Arc<Rule>]) {
+        let of = |rule: &Arc<Rule>| (rule.kind, rule.namespace.clone(), rule.name.clone());
+        let taken: HashSet<_> = if files.is_empty() {
+            HashSet::new()
+        } else {
+            self.rules.iter().map(of).collect()
+        };
+        for rule in files {
+            if taken.contains(&of(rule)) {
+                let subject = format!("{} {}", rule.kind, rule.qualified_name());
+                let warning = "the object in the cluster wins over the rule of this name in a file";
+                self.findings
+                    .push(Diagnostic::new(Severity::Warning, &subject, warning));
+            } else {
+                self.rules.push(Arc::clone(rule));
+            }
+        }
+    }
+}
+
+/// Keeps the object, or the one that was known before if nothing of it changed that counts. Says whether other rules
+/// may be in force now.
+fn put(
+    known: &mut HashMap<Key, RuleObject>,
+    key: Key,
+    old: Option<RuleObject>,
+    mut new: RuleObject,
+    findings: &mut Vec<Diagnostic>,
+) -> bool {
+    match old {
+        Some(old) if (&old.uid, old.generation, &old.keys) == (&new.uid, new.generation, &new.keys) => {
+            known.insert(key, old);
+            false
+        }
+        old => {
+            findings.append(&mut new.findings);
+            let changed = new.rule.is_some() || old.is_some_and(|old| old.rule.is_some());
+            known.insert(key, new);
+            changed
+        }
+    }
+}
+
+/// The object in whose place there is something that cannot be read.
+fn unreadable(kind: Kind, Bad { key, why }: Bad) -> (Key, RuleObject) {
+    let message = format_args!("the object cannot be read: {why}");
+    let finding = Diagnostic::new(Severity::Error, &subject(kind, &key), message);
+    let object = RuleObject {
+        uid: Box::default(),
+        generation: 0,
+        created: Box::default(),
+        findings: vec![finding],
+        rule: None,
+        keys: None,
+    };
+    (key, object)
+}
+
+fn subject(kind: Kind, key: &Key) -> String {
+    format!("{kind} {key}")
+}
+
+#[cfg(test)]
+mod tests;

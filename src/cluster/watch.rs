@@ -1,0 +1,302 @@
+//! One watch that goes on for ever.
+//!
+//! In: which objects, and how to read one. Out: [`Event`]s, for as long as they are asked for: a complete list, then what
+//! happens. An object that cannot be read is told as bad, and the others go on. It never gives up and never falls
+//! silent by itself:
+//!
+//! | what happens | what is done |
+//! |---|---|
+//! | the API server ends the watch, as it does every few minutes | watches on from the last version |
+//! | the connection breaks, the API server refuses | waits, longer each time, and goes on where it was |
+//! | the API server no longer has that version (410), or sends what cannot be read | waits and lists afresh |
+//! | nothing is heard for [`SILENCE`], not even a bookmark | lists afresh |
+//! | a page of the list is too large | lists afresh with smaller pages |
+
+use std::borrow::Cow;
+use std::hash::{BuildHasher, RandomState};
+use std::mem::take;
+use std::time::{Duration, SystemTime};
+
+use kube::Client;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::task::consume_budget;
+use tokio::time::{sleep, timeout};
+
+pub use super::call::Target;
+use super::call::{Failed, Lines};
+use super::{Bad, Event, Key};
+use crate::metrics::{WatchFailure, WatchMetrics};
+
+/// After how long without a word a watch counts as dead. API servers send a bookmark about every minute.
+pub const SILENCE: Duration = Duration::from_mins(3);
+/// How many objects a page of a list holds at first, as in Kubernetes' own clients.
+const PAGE: u32 = 500;
+/// How long a watch goes on at least, in seconds; it goes on for up to twice as long, so that many of them do not all
+/// begin again at once.
+const SHORTEST_WATCH: u64 = 300;
+/// The pause after a first failure; it doubles with each that follows.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// How an object is read from its JSON: `None` if it is not one that is looked for, or what is wrong with it.
+pub type Read<T> = Box<dyn Fn(&str) -> Result<Option<T>, String> + Send + Sync>;
+
+/// A watch of objects that are read as `T`.
+pub struct Watch<T> {
+    client: Client,
+    target: Target,
+    read: Read<T>,
+    metrics: WatchMetrics,
+    state: State,
+    page: u32,
+    /// How many failures there were since the last event of a watch.
+    failures: u32,
+    pause: Option<Duration>,
+}
+
+/// What is done next.
+#[derive(Default)]
+enum State {
+    /// A list.
+    #[default]
+    List,
+    /// A watch from this version on.
+    Resume(String),
+    /// Reading on.
+    Follow(Following),
+}
+
+struct Following {
+    lines: Lines,
+    version: String,
+    /// Whether a line has come.
+    is_proven: bool,
+}
+
+#[derive(Deserialize)]
+struct List<'a> {
+    #[serde(default)]
+    metadata: ListMetadata,
+    #[serde(borrow, default)]
+    items: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct ListMetadata {
+    resource_version: String,
+    r#continue: Option<String>,
+}
+
+/// A line of a watch.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+/// What every object says of itself.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Head<'a> {
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    namespace: Cow<'a, str>,
+    #[serde(borrow)]
+    resource_version: Cow<'a, str>,
+}
+
+impl<T> Watch<T> {
+    /// A watch that has not begun.
+    #[must_use]
+    pub fn new(client: Client, target: Target, read: Read<T>, metrics: WatchMetrics) -> Self {
+        Self {
+            client,
+            target,
+            read,
+            metrics,
+            state: State::List,
+            page: PAGE,
+            failures: 0,
+            pause: None,
+        }
+    }
+
+    /// The next event. After an [`Event::Trouble`] it is waited for before anything is tried again.
+    pub async fn next(&mut self) -> Event<T> {
+        loop {
+            if let Some(pause) = self.pause.take() {
+                sleep(pause).await;
+            }
+            match self.step().await {
+                Ok(Some(event)) => return event,
+                Ok(None) => {}
+                Err(Failed { trouble, retry_after }) => {
+                    self.metrics.failed(trouble.failure);
+                    self.pause = Some(pause(self.failures).max(retry_after.unwrap_or_default()));
+                    self.failures = self.failures.saturating_add(1);
+                    return Event::Trouble(trouble);
+                }
+            }
+        }
+    }
+
+    /// One call or one line. A failure leaves the state as the default, a list, or as what it was set to.
+    async fn step(&mut self) -> Result<Option<Event<T>>, Failed> {
+        match take(&mut self.state) {
+            State::List => self.list().await,
+            State::Resume(version) => {
+                let seconds = SHORTEST_WATCH + random(SHORTEST_WATCH);
+                match self.target.watch(&self.client, &version, seconds).await {
+                    Ok(lines) => {
+                        self.state = State::Follow(Following {
+                            lines,
+                            version,
+                            is_proven: false,
+                        });
+                        Ok(None)
+                    }
+                    Err(failed) => {
+                        self.resume_unless_lost(version, &failed);
+                        Err(failed)
+                    }
+                }
+            }
+            State::Follow(following) => self.follow(following).await,
+        }
+    }
+
+    async fn list(&mut self) -> Result<Option<Event<T>>, Failed> {
+        let (mut objects, mut bad) = (Vec::new(), Vec::new());
+        let mut after = String::new();
+        loop {
+            let Some(body) = self.target.page(&self.client, self.page, &after).await? else {
+                if self.page == 1 {
+                    return Err(Failed::garbled("one object is too large for any API server"));
+                }
+                self.page /= 2;
+                return Ok(None);
+            };
+            self.metrics.progressed(SystemTime::now());
+            let list: List<'_> = serde_json::from_str(&body).map_err(|_| Failed::garbled("its list is no list"))?;
+            for item in list.items {
+                let (key, _, object) = self.object(item.get());
+                match object {
+                    Ok(Some(object)) => objects.push((key, object)),
+                    Ok(None) => {}
+                    Err(why) => bad.push(Bad { key, why }),
+                }
+                // A page takes a while to read, and others have work to do, too.
+                consume_budget().await;
+            }
+            match list.metadata.r#continue.filter(|token| !token.is_empty()) {
+                Some(token) => after = token,
+                None if list.metadata.resource_version.is_empty() => {
+                    return Err(Failed::garbled("its list has no resourceVersion"));
+                }
+                None => {
+                    self.metrics.listed();
+                    self.state = State::Resume(list.metadata.resource_version);
+                    return Ok(Some(Event::Listed { objects, bad }));
+                }
+            }
+        }
+    }
+
+    async fn follow(&mut self, mut following: Following) -> Result<Option<Event<T>>, Failed> {
+        let Ok(line) = timeout(SILENCE, following.lines.next()).await else {
+            return Err(Failed::silent(SILENCE));
+        };
+        let line = match line {
+            Ok(Some(line)) => line,
+            Ok(None) => {
+                self.state = State::Resume(following.version);
+                return if following.is_proven {
+                    Ok(None)
+                } else {
+                    Err(Failed::ended())
+                };
+            }
+            Err(failed) => {
+                self.resume_unless_lost(following.version, &failed);
+                return Err(failed);
+            }
+        };
+        let garbled = || Failed::garbled("its watch sent a line that is no event");
+        let line: Line<'_> = serde_json::from_slice(&line).map_err(|_| garbled())?;
+        if line.r#type == "ERROR" {
+            let failed = Failed::reported(line.object.get());
+            self.resume_unless_lost(following.version, &failed);
+            return Err(failed);
+        }
+        self.metrics.progressed(SystemTime::now());
+        self.failures = 0;
+        let (key, version, object) = self.object(line.object.get());
+        let event = match (&*line.r#type, object) {
+            ("BOOKMARK", _) => None,
+            ("DELETED", _) | ("ADDED" | "MODIFIED", Ok(None)) => Some(Event::Deleted(key)),
+            ("ADDED" | "MODIFIED", Ok(Some(object))) => Some(Event::Applied(key, object)),
+            ("ADDED" | "MODIFIED", Err(why)) => Some(Event::Bad(Bad { key, why })),
+            _ => return Err(garbled()),
+        };
+        if !version.is_empty() {
+            following.version = version;
+        }
+        following.is_proven = true;
+        self.state = State::Follow(following);
+        Ok(event)
+    }
+
+    /// After a failed watch: what happened since the version is told later, unless the API server no longer has it or
+    /// the resource is gone.
+    fn resume_unless_lost(&mut self, version: String, failed: &Failed) {
+        if let WatchFailure::Refused | WatchFailure::Forbidden | WatchFailure::Broken = failed.trouble.failure {
+            self.state = State::Resume(version);
+        }
+    }
+
+    /// An object: where it is, its version, and what it is.
+    fn object(&self, text: &str) -> (Key, String, Result<Option<T>, String>) {
+        let Metadata {
+            name,
+            namespace,
+            resource_version,
+        } = head(text).metadata;
+        (
+            Key::new(&namespace, &name),
+            resource_version.into_owned(),
+            (self.read)(text),
+        )
+    }
+}
+
+/// What the object says of itself, as far as that can be read.
+fn head(object: &str) -> Head<'_> {
+    serde_json::from_str(object).unwrap_or_default()
+}
+
+/// How long to wait after so many failures in a row: between half and all of a time that doubles.
+fn pause(failures: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << failures.min(8)).min(LONGEST_PAUSE);
+    let half = longest / 2;
+    half + Duration::from_millis(random(u64::try_from(half.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// Some number below `bound`, another one in each process.
+fn random(bound: u64) -> u64 {
+    RandomState::new().hash_one(()) % bound.max(1)
+}
+
+#[cfg(test)]
+mod tests;
