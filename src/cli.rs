@@ -51,11 +51,25 @@ pub(crate) enum Command {
 ///
 /// Without options it serves on this machine only, with the rules of `config/rules.yaml` and a development
 /// certificate that it makes in `certs/`. Rules and certificates are read again when their files change, and on SIGHUP.
-/// SIGTERM ends it once all calls are answered.
+/// With `--cluster` it also follows the rules and namespaces of a cluster. SIGTERM ends it once all calls are answered.
 #[derive(Debug, Args)]
 pub(crate) struct WebhookArgs {
     #[command(flatten)]
     pub(crate) rules: RulesArgs,
+    /// Follow the rules, namespaces and service accounts of the cluster that KUBECONFIG leads to, or of the one that this
+    /// runs in; files of rules are read only if they are named
+    #[arg(long, env = "PULLKEY_CLUSTER", value_parser = BoolishValueParser::new())]
+    pub(crate) cluster: bool,
+    /// How long after the birth of a namespace the API server is asked to wait a second with Pods that get a copied
+    /// secret; at most 1s
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "PULLKEY_SETTLE_NEW_NAMESPACES",
+        default_value = "0s"
+    )]
+    #[arg(value_parser = settling)]
+    pub(crate) settle_new_namespaces: Duration,
     /// Address and port of the HTTPS server
     #[arg(
         long,
@@ -260,14 +274,10 @@ pub(crate) struct ManArgs {
 /// Where rules come from.
 #[derive(Debug, Args)]
 pub(crate) struct RulesArgs {
-    /// Rules file, or a directory of them; repeatable
-    #[arg(
-        long = "rules",
-        value_name = "PATH",
-        env = "PULLKEY_RULES",
-        default_value = "config/rules.yaml"
-    )]
-    pub(crate) paths: Vec<PathBuf>,
+    /// Rules file, or a directory of them; repeatable [default: config/rules.yaml]
+    // Not clap's default: there is none beside `--cluster`.
+    #[arg(long = "rules", value_name = "PATH", env = "PULLKEY_RULES")]
+    paths: Vec<PathBuf>,
     /// Pullkey's own namespace, whose Pods no rule may select
     #[arg(
         long,
@@ -291,6 +301,28 @@ pub(crate) struct OutputArgs {
         default_value = "text"
     )]
     pub(crate) format: OutputFormat,
+}
+
+impl RulesArgs {
+    /// The files and directories that are named, or the default one.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        if self.paths.is_empty() {
+            vec![PathBuf::from("config/rules.yaml")]
+        } else {
+            self.paths.clone()
+        }
+    }
+}
+
+impl WebhookArgs {
+    /// The files and directories of rules, if there are to be any.
+    pub(crate) fn rules_paths(&self) -> Vec<PathBuf> {
+        if self.cluster {
+            self.rules.paths.clone()
+        } else {
+            self.rules.paths()
+        }
+    }
 }
 
 /// For people or for programs.
@@ -415,6 +447,14 @@ fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
+fn settling(text: &str) -> Result<Duration, String> {
+    match pullkey::duration::parse(text) {
+        Ok(duration) if duration <= Duration::from_secs(1) => Ok(duration),
+        Ok(_) => Err("expected at most `1s`".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn level() -> impl TypedValueParser<Value = Level> {
     PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]).try_map(|level| level.parse::<Level>())
 }
@@ -460,7 +500,8 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!(args.rules.paths, [PathBuf::from("config/rules.yaml")]);
+        assert_eq!(args.rules_paths(), [PathBuf::from("config/rules.yaml")]);
+        assert_eq!((args.cluster, args.settle_new_namespaces), (false, Duration::ZERO));
         assert_eq!(args.rules.own_namespace, "pullkey");
         assert_eq!(args.listen, "127.0.0.1:8443".parse().unwrap());
         assert_eq!(args.health_listen, HealthListen::At("127.0.0.1:8080".parse().unwrap()));
@@ -468,6 +509,23 @@ mod tests {
         assert_eq!(args.drain_grace, Duration::from_secs(15));
         assert_eq!((args.max_connections.get(), args.max_in_flight.get()), (1024, 256));
         assert_eq!((args.log_format, args.log_level), (OutputFormat::Text, Level::INFO));
+    }
+
+    #[test]
+    fn beside_a_cluster_only_files_that_are_named_are_read() {
+        for (line, expected) in [("--cluster", vec![]), ("--cluster --rules a --rules b", vec!["a", "b"])] {
+            let arguments = ["pullkey", "webhook"].into_iter().chain(line.split(' '));
+            let Ok(Cli {
+                command: Command::Webhook(args),
+            }) = Cli::try_parse_from(arguments)
+            else {
+                panic!()
+            };
+            assert_eq!(
+                args.rules_paths(),
+                expected.into_iter().map(PathBuf::from).collect::<Vec<_>>()
+            );
+        }
     }
 
     #[test]
@@ -491,7 +549,7 @@ mod tests {
             ["b", ""]
         );
         assert!(args.credentials.is_empty());
-        assert_eq!((args.output.format, args.rules.paths.len()), (OutputFormat::Json, 1));
+        assert_eq!((args.output.format, args.rules.paths().len()), (OutputFormat::Json, 1));
     }
 
     #[test]
@@ -503,6 +561,8 @@ mod tests {
             "webhook --max-in-flight 0",
             "webhook --tls-cert tls.crt",
             "webhook --log-level loud",
+            "webhook --settle-new-namespaces 1001ms",
+            "webhook --settle-new-namespaces soon",
             "explain --namespace-label team",
             "check --output yaml",
         ] {
@@ -515,7 +575,7 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!(args.rules.paths, [PathBuf::from("a:b")]);
+        assert_eq!(args.rules.paths(), [PathBuf::from("a:b")]);
     }
 
     #[test]
@@ -530,7 +590,7 @@ mod tests {
             else {
                 panic!()
             };
-            args.rules.paths
+            args.rules.paths()
         };
         assert_eq!(
             values("pullkey check -o text", "a:b/c"),

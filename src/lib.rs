@@ -1,7 +1,7 @@
 //! Pullkey puts the right `imagePullSecrets` on every new Pod.
 //!
 //! ```text
-//!   rules files                                               mounted files
+//!   rules files, API server ─► cluster                        mounted files
 //!       │ rules: document ─► compile ─► RuleSet                    │ certs: KeyPair
 //!       ▼                                                          ▼
 //!  bytes ─► review ─► image ─► rules ─► plan ─► patch ─► bytes   server: accept ─► TLS ─► limits ─► router
@@ -9,14 +9,14 @@
 //! ```
 //!
 //! `image`, `credentials`, `rules` and `admission` decide about Pods, `controller` about copies of secrets; they know no
-//! socket, no clock and no environment, and they build without the features `server` and `cluster`. `server` and `certs`
-//! do the input and output and do not know each other. `manifests` makes of their constants what a cluster must be told.
-//! The binary's commands wire it all together.
+//! socket, no clock and no environment, and they build without the features `server` and `cluster`. `server`, `certs`
+//! and `cluster` do the input and output and do not know each other. `manifests` makes of their constants what a cluster
+//! must be told. The binary's commands wire it all together.
 
 pub mod admission;
 #[cfg(feature = "server")]
 pub mod certs;
-#[cfg(feature = "server")]
+#[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod controller;
 pub mod credentials;

@@ -89,11 +89,19 @@ macro_rules! labels {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $type { $($(#[$doc])* $variant),+ }
 
+        impl $type {
+            /// The value as it is told.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
         impl Label for $type {
             const ALL: &[Self] = &[$(Self::$variant),+];
 
             fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
+                $type::as_str(self)
             }
         }
     };
@@ -330,10 +338,14 @@ impl Metrics {
         self.panics.count(stage);
     }
 
-    /// What is in force now, and how many files are not as they stand on disk.
-    pub fn set_rules(&self, rules: usize, files_refused: usize) {
+    /// So many rules are in force now.
+    pub fn set_rules(&self, rules: usize) {
         self.rules.set(gauge_value(rules));
-        self.rules_files_refused.set(gauge_value(files_refused));
+    }
+
+    /// So many files are not in force as they stand on disk.
+    pub fn set_files_refused(&self, files: usize) {
+        self.rules_files_refused.set(gauge_value(files));
     }
 
     /// Changed rules files were read again.
@@ -503,8 +515,8 @@ mod tests {
                 |metrics| metrics.connections.panicked(),
                 "pullkey_panics_total{stage=\"connection\"} 1",
             ),
-            (|metrics| metrics.set_rules(5, 1), "pullkey_rules 5"),
-            (|metrics| metrics.set_rules(5, 1), "pullkey_rules_files_refused 1"),
+            (|metrics| metrics.set_rules(5), "pullkey_rules 5"),
+            (|metrics| metrics.set_files_refused(1), "pullkey_rules_files_refused 1"),
             (
                 |metrics| metrics.retry_asked(Retry::UnknownNamespace),
                 "pullkey_retries_asked_total{reason=\"unknown_namespace\"} 1",

@@ -4,6 +4,7 @@
 //! been had; it turns false only at the certificate's end and while draining. What all replicas share, such as a
 //! mistake in a rules file, is a note and never makes it false: an empty Service fails every call.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -31,9 +32,11 @@ pub struct Readiness {
 #[derive(Debug, Default)]
 struct Parts {
     has_rules: bool,
+    /// Why there are none yet, if more is known than that.
+    awaited: Option<String>,
     certificate_not_after: Option<SystemTime>,
     is_draining: bool,
-    notes: Vec<String>,
+    notes: BTreeMap<&'static str, Vec<String>>,
 }
 
 /// The judgement of one moment. Its `Display` lists the parts as the API server's own `/readyz?verbose` does.
@@ -59,10 +62,15 @@ impl Readiness {
         self.write().has_rules = true;
     }
 
+    /// What the first rules wait for. Says nothing once there are some.
+    pub fn rules_awaited(&self, what: String) {
+        self.write().awaited = Some(what);
+    }
+
     /// What an operator should know although it does not make the program unready, such as files that were refused.
-    /// Replaces the notes before.
-    pub fn set_notes(&self, notes: Vec<String>) {
-        self.write().notes = notes;
+    /// Replaces the notes before `about` the same.
+    pub fn set_notes(&self, about: &'static str, notes: Vec<String>) {
+        self.write().notes.insert(about, notes);
     }
 
     /// A certificate is served that is valid until then.
@@ -82,7 +90,8 @@ impl Readiness {
         let rules = if parts.has_rules {
             Ok(())
         } else {
-            Err("no rules have been loaded yet".to_owned())
+            let awaited = parts.awaited.as_deref();
+            Err(awaited.unwrap_or("no rules have been loaded yet").to_owned())
         };
         let certificate = match parts.certificate_not_after {
             None => Err("no certificate has been loaded yet".to_owned()),
@@ -98,7 +107,7 @@ impl Readiness {
         };
         Report {
             parts: [("rules", rules), ("certificate", certificate), ("shutdown", draining)],
-            notes: parts.notes.clone(),
+            notes: parts.notes.values().flatten().cloned().collect(),
         }
     }
 
@@ -165,14 +174,20 @@ mod tests {
                         [+]shutdown ok\nreadyz check failed\n";
         assert_eq!(readiness.report(now).to_string(), expected);
 
+        readiness.rules_awaited("namespaces: the API server cannot be reached".to_owned());
+        let expected = "[-]rules failed: namespaces: the API server cannot be reached\n";
+        assert!(readiness.report(now).to_string().starts_with(expected));
+
         readiness.rules_loaded();
         assert!(!readiness.report(now).is_ready());
         readiness.certificate_loaded(now + Duration::from_secs(1));
         assert!(readiness.report(now).is_ready());
 
-        readiness.set_notes(vec!["rules.yaml was refused: 2 mistakes".to_owned()]);
+        readiness.set_notes("files", vec!["rules.yaml was refused: 1 mistake".to_owned()]);
+        readiness.set_notes("files", vec!["rules.yaml was refused: 2 mistakes".to_owned()]);
+        readiness.set_notes("objects", vec!["1 object is skipped".to_owned()]);
         let expected = "[+]rules ok\n[+]certificate ok\n[+]shutdown ok\n\
-                        note: rules.yaml was refused: 2 mistakes\nreadyz check passed\n";
+                        note: rules.yaml was refused: 2 mistakes\nnote: 1 object is skipped\nreadyz check passed\n";
         assert_eq!(readiness.report(now).to_string(), expected);
 
         let later = readiness.report(now + Duration::from_secs(61));

@@ -89,18 +89,29 @@ fn pure_modules_use_only_those_below_them() {
 }
 
 #[test]
-fn server_and_certs_do_not_know_each_other() {
+fn server_certs_and_cluster_do_not_know_each_other() {
     for file in sources() {
         let used = own_modules(&file);
-        match file.module.as_str() {
-            "certs" => assert!(
-                used.iter().all(|used| used == "certs"),
-                "{} uses {used:?}",
-                file.path.display()
-            ),
-            "server" => assert!(!used.contains("certs"), "{} uses `crate::certs`", file.path.display()),
-            _ => {}
-        }
+        let is_allowed = |used: &str| match file.module.as_str() {
+            "certs" => used == "certs",
+            "cluster" => ["cluster", "credentials", "metrics", "printable", "rules"].contains(&used),
+            "server" => !["certs", "cluster"].contains(&used),
+            _ => true,
+        };
+        let forbidden: Vec<_> = used.iter().filter(|used| !is_allowed(used)).collect();
+        assert!(forbidden.is_empty(), "{} uses {forbidden:?}", file.path.display());
+    }
+}
+
+/// Only what calls the API server mentions its client; all else is told.
+#[test]
+fn the_client_of_the_api_server_is_known_to_its_callers_only() {
+    let callers = ["src/cluster/call.rs", "src/cluster/follow.rs", "src/cluster/watch.rs"].map(Path::new);
+    let callers =
+        |path: &Path| path.starts_with("src/commands") || callers.contains(&path) || path.ends_with("mock.rs");
+    for file in sources().iter().filter(|file| !callers(&file.path)) {
+        let mentions = paths(&file.code).into_iter().find(|path| within(path, "kube"));
+        assert_eq!(mentions, None, "{}", file.path.display());
     }
 }
 

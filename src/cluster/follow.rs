@@ -2,7 +2,7 @@
 //!
 //! In: a client, and the rules of files as they change. Out: a [`Report`] whenever something is new, in the order in
 //! which it happened. What comes at once is told at once, as one: namespaces as soon as they are heard of, since Pods
-//! wait for them; rules at most every [`PAUSE`], since their index takes a while to build.
+//! wait for them; rules at most ten times a second, since their index takes a while to build.
 //!
 //! All of it is one task and its watches. It is best given a thread of its own: lists of thousands of objects are read
 //! there, and no request should have to wait behind them.
@@ -15,12 +15,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{self, sleep_until};
 
-use super::rules::{CLUSTER_RULES_PATH, RULES_PATH};
+use super::rules::{CLUSTER_RULES_PATH, Finding, RULES_PATH};
 use super::state::{Change, State};
 use super::watch::{Read, Target, Watch};
 use super::{Event, Snapshot, Trouble, namespaces, rules, service_accounts};
 use crate::metrics::{Metrics, Resource, WatchMetrics};
-use crate::rules::{Diagnostic, Kind, RuleSet};
+use crate::rules::{Kind, RuleSet};
 
 /// The shortest time between two indexes of the rules.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -43,9 +43,9 @@ pub struct Report<'a> {
     /// What has not been listed yet, and why not.
     pub awaited: &'a [(Resource, String)],
     /// What is wrong with rules, or may surprise.
-    pub findings: Vec<Diagnostic>,
-    /// How many rule objects are skipped: of the policy team, and of tenants.
-    pub refused: [usize; 2],
+    pub findings: Vec<Finding>,
+    /// How many objects are skipped, where there are some.
+    pub refused: Vec<(Resource, usize)>,
     /// What watches could not hear.
     pub troubles: Vec<(Resource, Trouble)>,
 }
@@ -56,7 +56,14 @@ struct Watches<'m> {
     metrics: &'m Metrics,
     changes: mpsc::Sender<Change>,
     tasks: JoinSet<()>,
-    told: Vec<(Resource, WatchMetrics)>,
+    told: Vec<ToldOf>,
+}
+
+/// What was told of a resource by numbers.
+struct ToldOf {
+    resource: Resource,
+    metrics: WatchMetrics,
+    refused: usize,
 }
 
 /// Follows the cluster and tells what is new, for as long as it is polled. Returns only when a watch panicked.
@@ -97,19 +104,21 @@ pub async fn follow(
             state.build();
             next_build = time::Instant::now() + PAUSE;
         }
-        for (resource, metrics) in &watches.told {
-            if rules_changed || touched.contains(resource) {
-                let (good, refused) = state.count(*resource);
-                metrics.set_objects(good, refused);
+        for told in &mut watches.told {
+            if rules_changed || touched.contains(&told.resource) {
+                let (good, refused) = state.count(told.resource);
+                told.metrics.set_objects(good, refused);
+                told.refused = refused;
             }
         }
+        let refused = watches.told.iter().filter(|told| told.refused > 0);
         let findings = state.take_findings();
         tell(Report {
             snapshot: state.snapshot(),
             rules_changed,
             awaited: state.awaited(),
             findings,
-            refused: [Resource::ClusterPullSecretRules, Resource::PullSecretRules].map(|rules| state.count(rules).1),
+            refused: refused.map(|told| (told.resource, told.refused)).collect(),
             troubles,
         });
     }
@@ -161,9 +170,13 @@ impl<'m> Watches<'m> {
             path: path.to_owned(),
             metadata_only,
         };
-        let told = self.metrics.watch(resource, SystemTime::now());
-        let mut watch = Watch::new(self.client.clone(), target, read, told.clone());
-        self.told.push((resource, told));
+        let metrics = self.metrics.watch(resource, SystemTime::now());
+        let mut watch = Watch::new(self.client.clone(), target, read, metrics.clone());
+        self.told.push(ToldOf {
+            resource,
+            metrics,
+            refused: 0,
+        });
         let changes = self.changes.clone();
         self.tasks.spawn(async move {
             loop {
@@ -175,3 +188,6 @@ impl<'m> Watches<'m> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

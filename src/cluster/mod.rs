@@ -10,20 +10,16 @@
 //! list is complete. One bad object never stands in the way of the others, and what was known stays known while the API
 //! server cannot be reached. `watch` and `follow` talk to the API server; everything else is told what happened and when.
 
-#[cfg(feature = "cluster")]
 mod call;
 mod event;
-#[cfg(feature = "cluster")]
 pub mod follow;
 #[cfg(test)]
-#[cfg(feature = "cluster")]
 mod mock;
 pub mod namespaces;
 pub mod rules;
 pub mod service_accounts;
 pub mod snapshot;
 mod state;
-#[cfg(feature = "cluster")]
 pub mod watch;
 
 pub use event::{Bad, Event, Key, Trouble};

@@ -55,6 +55,15 @@ pub struct RuleObjects {
     namespaced: HashMap<Key, RuleObject>,
 }
 
+/// What there is to say about a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether a tenant caused it. Tenants cause as many as they like, and are told by the status of their rules.
+    pub of_tenant: bool,
+    /// What it is.
+    pub diagnostic: Diagnostic,
+}
+
 /// The rules that are in force together.
 #[derive(Debug, Clone, Default)]
 pub struct InForce {
@@ -63,7 +72,7 @@ pub struct InForce {
     /// How many good objects are beyond a limit: [`Kind::ClusterPullSecretRule`], then [`Kind::PullSecretRule`].
     pub beyond: [usize; 2],
     /// Which limits are passed, and which rules of files give way to objects.
-    pub findings: Vec<Diagnostic>,
+    pub findings: Vec<Finding>,
 }
 
 #[derive(Deserialize)]
@@ -167,8 +176,9 @@ pub fn read(kind: Kind, own_namespace: &str, text: &str) -> Result<Option<RuleOb
 impl RuleObjects {
     /// Takes note of an event about objects of a kind. Says whether other rules may be in force now; what there is to
     /// say about objects that are new or changed moves to `findings`.
-    pub fn apply(&mut self, kind: Kind, event: Event<RuleObject>, findings: &mut Vec<Diagnostic>) -> bool {
+    pub fn apply(&mut self, kind: Kind, event: Event<RuleObject>, findings: &mut Vec<Finding>) -> bool {
         let known = self.of(kind);
+        let mut put = |known: &mut _, key, old, object| put(known, key, old, object, kind, findings);
         match event {
             Event::Listed { objects, bad } => {
                 let mut before = std::mem::take(known);
@@ -176,18 +186,18 @@ impl RuleObjects {
                 let bad = bad.into_iter().map(|bad| unreadable(kind, bad));
                 for (key, object) in objects.into_iter().chain(bad) {
                     let old = before.remove(&key);
-                    changed |= put(known, key, old, object, findings);
+                    changed |= put(known, key, old, object);
                 }
                 changed || before.values().any(|gone| gone.rule.is_some())
             }
             Event::Applied(key, object) => {
                 let old = known.remove(&key);
-                put(known, key, old, object, findings)
+                put(known, key, old, object)
             }
             Event::Bad(bad) => {
                 let (key, object) = unreadable(kind, bad);
                 let old = known.remove(&key);
-                put(known, key, old, object, findings)
+                put(known, key, old, object)
             }
             Event::Deleted(key) => known.remove(&key).is_some_and(|gone| gone.rule.is_some()),
             Event::Trouble(_) => false,
@@ -252,7 +262,10 @@ impl InForce {
             let subject = subject(Kind::ClusterPullSecretRule, key);
             let mistake = Diagnostic::new(Severity::Error, &subject, "too many rules have an `imageRegex`");
             let mistake = mistake.accepting(format_args!("at most {MOST_REGEXES}, the oldest ones"));
-            self.findings.push(mistake.hinting("patterns have no such limit"));
+            self.findings.push(Finding {
+                of_tenant: false,
+                diagnostic: mistake.hinting("patterns have no such limit"),
+            });
         }
     }
 
@@ -269,10 +282,12 @@ impl InForce {
             let [_, beyond] = &mut self.beyond;
             *beyond += count - MOST_OF_A_NAMESPACE;
             let subject = format!("namespace {namespace}");
-            let message = format_args!("too many {}s, {count}", Kind::PullSecretRule);
+            let message = format_args!("too many {}s", Kind::PullSecretRule);
             let mistake = Diagnostic::new(Severity::Error, &subject, message);
-            let accepted = format_args!("at most {MOST_OF_A_NAMESPACE}, the oldest ones");
-            self.findings.push(mistake.accepting(accepted));
+            self.findings.push(Finding {
+                of_tenant: true,
+                diagnostic: mistake.accepting(format_args!("at most {MOST_OF_A_NAMESPACE}, the oldest ones")),
+            });
         }
     }
 
@@ -287,8 +302,10 @@ impl InForce {
             if taken.contains(&of(rule)) {
                 let subject = format!("{} {}", rule.kind, rule.qualified_name());
                 let warning = "the object in the cluster wins over the rule of this name in a file";
-                self.findings
-                    .push(Diagnostic::new(Severity::Warning, &subject, warning));
+                self.findings.push(Finding {
+                    of_tenant: false,
+                    diagnostic: Diagnostic::new(Severity::Warning, &subject, warning),
+                });
             } else {
                 self.rules.push(Arc::clone(rule));
             }
@@ -303,7 +320,8 @@ fn put(
     key: Key,
     old: Option<RuleObject>,
     mut new: RuleObject,
-    findings: &mut Vec<Diagnostic>,
+    kind: Kind,
+    findings: &mut Vec<Finding>,
 ) -> bool {
     match old {
         Some(old) if (&old.uid, old.generation, &old.keys) == (&new.uid, new.generation, &new.keys) => {
@@ -311,7 +329,10 @@ fn put(
             false
         }
         old => {
-            findings.append(&mut new.findings);
+            findings.extend(new.findings.drain(..).map(|diagnostic| Finding {
+                of_tenant: kind == Kind::PullSecretRule,
+                diagnostic,
+            }));
             let changed = new.rule.is_some() || old.is_some_and(|old| old.rule.is_some());
             known.insert(key, new);
             changed

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::namespaces::NamespaceFacts;
-use super::rules::{InForce, RuleObject, RuleObjects};
+use super::rules::{Finding, InForce, RuleObject, RuleObjects};
 use super::service_accounts::Strict;
 use super::snapshot::Known;
 use super::{Event, Snapshot, Trouble};
 use crate::metrics::Resource;
-use crate::rules::{Diagnostic, Kind, RuleSet};
+use crate::rules::{Kind, RuleSet};
 
 /// What a watch told.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ pub(super) struct State {
     /// Whether `rules` are no longer what the objects and files say.
     is_stale: bool,
     /// What was said of the limits and files the last time.
-    said: Vec<Diagnostic>,
-    findings: Vec<Diagnostic>,
+    said: Vec<Finding>,
+    findings: Vec<Finding>,
 }
 
 impl Change {
@@ -140,7 +140,7 @@ impl State {
     }
 
     /// What there is to say since the last time that it was asked.
-    pub(super) fn take_findings(&mut self) -> Vec<Diagnostic> {
+    pub(super) fn take_findings(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.findings)
     }
 

@@ -23,7 +23,7 @@ struct Answer {
     warnings: Vec<Diagnostic>,
 }
 
-pub(super) fn run(args: CheckArgs) -> Result<ExitStatus, Failure> {
+pub(super) fn run(args: &CheckArgs) -> Result<ExitStatus, Failure> {
     let format = args.output.format;
     let answer = check(args)?;
     match format {
@@ -43,13 +43,13 @@ pub(super) fn run(args: CheckArgs) -> Result<ExitStatus, Failure> {
 }
 
 /// Reads everything once, rules as they are judged without a cluster.
-fn check(args: CheckArgs) -> Result<Answer, Failure> {
+fn check(args: &CheckArgs) -> Result<Answer, Failure> {
     let credentials = credentials::read(&args.credentials)?;
     let (refused, surprising): (Vec<_>, Vec<_>) = credentials
         .findings
         .into_iter()
         .partition(|finding| finding.severity == Severity::Error);
-    let mut files = RuleFiles::new(args.rules.paths);
+    let mut files = RuleFiles::new(args.rules.paths());
     let mut loaded = files.load(&Disk, &super::context(&args.rules.own_namespace));
     loaded.mistakes.extend(credentials.refusals);
     loaded.mistakes.extend(refused);

@@ -46,7 +46,7 @@ pub(super) fn run(args: ExplainArgs) -> Result<ExitStatus, Failure> {
         labels: labels.is_some(),
         source_keys: credentials.is_some().then_some(&keys_of),
     };
-    let loaded = RuleFiles::new(args.rules.paths).load(&Disk, &context);
+    let loaded = RuleFiles::new(args.rules.paths()).load(&Disk, &context);
     let Some(rules) = loaded.rules.as_ref().filter(|_| loaded.mistakes.is_empty()) else {
         tell_findings(&loaded.warnings, &loaded.mistakes);
         return Ok(ExitStatus::InputWrong);

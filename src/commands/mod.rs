@@ -124,7 +124,7 @@ pub(crate) fn run(command: Command) -> Result<ExitStatus, Failure> {
     match command {
         Command::Webhook(args) => webhook::run(&args),
         Command::Explain(args) => explain::run(args),
-        Command::Check(args) => check::run(args),
+        Command::Check(args) => check::run(&args),
         Command::Certs(args) => certs::run(args),
         Command::Manifests(args) => manifests::run(args),
         Command::Completions(args) => completions::run(&args),

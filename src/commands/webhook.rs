@@ -1,10 +1,13 @@
 //! `pullkey webhook`: rules, certificates and the server, wired together until a signal ends them.
 //!
 //! ```text
-//!   rules files ─► poll ─► Decider ◄─ server ◄─ rustls configuration ◄─ poll ◄─ certificate files
+//!   rules files ─► poll ─┬─► Decider ◄─ server ◄─ rustls configuration ◄─ poll ◄─ certificate files
+//!                        ▼      ▲
+//!   API server ────► cluster ───┘
 //! ```
 
 mod banner;
+mod cluster;
 mod decider;
 
 use std::future::pending;
@@ -13,28 +16,32 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use kube::Client;
 use pullkey::admission::SkipReason;
 use pullkey::certs::load::Files;
 use pullkey::certs::watch::{Look, Watch};
 use pullkey::certs::{files, rfc3339};
+use pullkey::cluster::Snapshot;
 use pullkey::metrics::{Metrics, Reload};
 use pullkey::poll::poll;
 use pullkey::printable::printable;
 use pullkey::readiness::Readiness;
+use pullkey::rules::RuleSet;
+use pullkey::rules::compile::Context;
 use pullkey::rules::diagnostic::{Diagnostic, Severity};
 use pullkey::rules::source::{Disk, FileReport, FileStatus, Loaded, RuleFiles};
 use pullkey::server::{ALPN_PROTOCOLS, Bound, Server, Settings};
 use pullkey::{health, logging};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use self::banner::Banner;
 use self::decider::Decider;
 use super::check::tell_findings;
-use super::{ExitStatus, Failure, chain, context};
+use super::{ExitStatus, Failure, chain};
 use crate::cli::{HealthListen, OutputFormat, WebhookArgs};
 
 /// Where the development certificate is kept.
@@ -50,15 +57,20 @@ struct Program {
     decider: Arc<Decider>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
+    /// Where the rules of files go, if they are not all there is.
+    cluster: Option<watch::Sender<Option<Arc<RuleSet>>>>,
 }
 
 pub(super) fn run(args: &WebhookArgs) -> Result<ExitStatus, Failure> {
-    let mut rule_files = RuleFiles::new(args.rules.paths.clone());
-    let loaded = rule_files.load(&Disk, &context(&args.rules.own_namespace));
-    let Some(rules) = loaded.rules.clone() else {
+    let paths = args.rules_paths();
+    let mut files = (!paths.is_empty()).then(|| RuleFiles::new(paths));
+    let loaded = files
+        .as_mut()
+        .map(|files| files.load(&Disk, &context(&args.rules.own_namespace, args.cluster)));
+    if let Some(loaded) = loaded.as_ref().filter(|loaded| loaded.rules.is_none()) {
         tell_findings(&loaded.warnings, &loaded.mistakes);
         return Ok(ExitStatus::InputWrong);
-    };
+    }
     let certificate = Watch::start(certificate_files(args)?, ALPN_PROTOCOLS, SystemTime::now())?;
 
     let format = match args.log_format {
@@ -67,21 +79,48 @@ pub(super) fn run(args: &WebhookArgs) -> Result<ExitStatus, Failure> {
     };
     logging::init(format, args.log_level).map_err(|error| Failure::new(ExitStatus::EnvironmentWrong, error))?;
     let metrics = Arc::new(Metrics::new(SkipReason::CODES));
-    let decider = Arc::new(Decider::new(rules, Arc::clone(&metrics)));
+    let decider = Arc::new(Decider::new(args.settle_new_namespaces, Arc::clone(&metrics)));
+    let runtime = runtime()?;
+    let client = if args.cluster {
+        Some(runtime.block_on(cluster::connect())?)
+    } else {
+        None
+    };
     let program = Program {
         decider,
         metrics,
         readiness: Arc::default(),
+        cluster: client.as_ref().map(|_| watch::Sender::new(None)),
     };
-    program.rules_in_force(&loaded);
-    program.readiness.rules_loaded();
+    if let Some(loaded) = &loaded {
+        program.files_loaded(loaded);
+    }
     program.certificate_in_use(certificate.facts().not_after);
 
-    let runtime = runtime()?;
-    let ended = runtime.block_on(serve(args, &program, rule_files, certificate));
+    let sources = Sources {
+        files,
+        client,
+        certificate,
+    };
+    let ended = runtime.block_on(serve(args, &program, sources));
     // After a second signal nothing is waited for, neither calls nor a disk.
     runtime.shutdown_background();
     ended
+}
+
+/// What the running program is kept up to date from.
+struct Sources {
+    files: Option<RuleFiles>,
+    client: Option<Client>,
+    certificate: Watch,
+}
+
+/// How the rules of files are judged, with or without a cluster beside them.
+fn context(own_namespace: &str, is_beside_cluster: bool) -> Context<'_> {
+    Context {
+        labels: is_beside_cluster,
+        ..super::context(own_namespace)
+    }
 }
 
 /// The files that were named, or those of the development certificate, made if need be.
@@ -110,12 +149,7 @@ fn runtime() -> Result<Runtime, Failure> {
 
 /// Serves until a signal, then drains. Ends early, and says so, if a part that keeps rules or certificates fresh dies: a
 /// program that serves old ones for ever without a word is worse than one that is started again.
-async fn serve(
-    args: &WebhookArgs,
-    program: &Program,
-    rule_files: RuleFiles,
-    certificate: Watch,
-) -> Result<ExitStatus, Failure> {
+async fn serve(args: &WebhookArgs, program: &Program, sources: Sources) -> Result<ExitStatus, Failure> {
     let settings = Settings {
         max_connections: args.max_connections.get(),
         max_in_flight: args.max_in_flight.get(),
@@ -126,6 +160,7 @@ async fn serve(
         decider,
         metrics,
         readiness,
+        ..
     } = program.clone();
     // Before anyone is told that it serves: a signal that nobody hears would end the program at once, or be lost.
     let mut ends = Ends::new()?;
@@ -138,25 +173,18 @@ async fn serve(
                 .await?,
         ),
     };
-    let server = Server::new(settings, certificate.config(), decider, metrics, readiness);
+    let server = Server::new(settings, sources.certificate.config(), decider, metrics, readiness);
     let server = server.bind(args.listen).await?;
     let banner = Banner {
         args,
         server: server.local_addr(),
         health: health.as_ref().map(Bound::local_addr),
         rules: program.decider.rules(),
-        not_after: certificate.facts().not_after,
+        not_after: sources.certificate.facts().not_after,
     };
     banner.show();
 
-    let mut parts = Parts::start(
-        program,
-        rule_files,
-        certificate,
-        args.rules.own_namespace.clone(),
-        hang_ups,
-        health,
-    );
+    let mut parts = Parts::start(args, program, sources, hang_ups, health)?;
     let (drain, draining) = oneshot::channel();
     let mut serving = pin!(server.serve(async {
         // A sender that is gone is a program that ends, too.
@@ -190,13 +218,12 @@ struct Parts(JoinSet<&'static str>);
 
 impl Parts {
     fn start(
+        args: &WebhookArgs,
         program: &Program,
-        rule_files: RuleFiles,
-        certificate: Watch,
-        own_namespace: String,
+        sources: Sources,
         mut hang_ups: Signal,
         health: Option<Bound>,
-    ) -> Self {
+    ) -> Result<Self, Failure> {
         let mut parts = JoinSet::new();
         let look_now = [Arc::new(Notify::new()), Arc::new(Notify::new())];
         let [rules_now, certificate_now] = look_now.clone();
@@ -210,26 +237,37 @@ impl Parts {
             }
             "hears SIGHUP"
         });
-        let look = move |rule_files: &mut RuleFiles| rule_files.load(&Disk, &context(&own_namespace));
-        let report = {
-            let program = program.clone();
-            move |loaded: Loaded| {
-                if loaded.changed {
-                    program.rules_reloaded(&loaded);
+        if let Some(files) = sources.files {
+            let (own_namespace, is_beside_cluster) = (args.rules.own_namespace.clone(), args.cluster);
+            let look = move |files: &mut RuleFiles| files.load(&Disk, &context(&own_namespace, is_beside_cluster));
+            let report = {
+                let program = program.clone();
+                move |loaded: Loaded| {
+                    if loaded.changed {
+                        program.files_reloaded(&loaded);
+                    }
                 }
-            }
-        };
-        parts.spawn(async move {
-            poll(rule_files, INTERVAL, rules_now, look, report).await;
-            "keeps the rules fresh"
-        });
+            };
+            parts.spawn(async move {
+                poll(files, INTERVAL, rules_now, look, report).await;
+                "keeps the rules fresh"
+            });
+        }
+        if let Some((client, files)) = sources.client.zip(program.cluster.as_ref()) {
+            let own_namespace = args.rules.own_namespace.clone();
+            let ended = cluster::start(client, own_namespace, files.subscribe(), program.clone())?;
+            parts.spawn(async move {
+                let _ = ended.await;
+                "follows the cluster"
+            });
+        }
         let look = |certificate: &mut Watch| certificate.look(SystemTime::now());
         let report = {
             let program = program.clone();
             move |look: Look| program.certificate_looked_at(look)
         };
         parts.spawn(async move {
-            poll(certificate, INTERVAL, certificate_now, look, report).await;
+            poll(sources.certificate, INTERVAL, certificate_now, look, report).await;
             "keeps the certificate fresh"
         });
         if let Some(health) = health {
@@ -238,7 +276,7 @@ impl Parts {
                 "answers probes"
             });
         }
-        Self(parts)
+        Ok(Self(parts))
     }
 
     /// Waits for the first of them to end, and says what it was for.
@@ -275,28 +313,25 @@ impl Ends {
 }
 
 impl Program {
-    /// Puts in force what a look at the rules files found.
-    fn rules_reloaded(&self, loaded: &Loaded) {
-        if let Some(rules) = &loaded.rules {
-            self.decider.replace(Arc::clone(rules));
-        }
+    /// Takes note of what a look at changed rules files found.
+    fn files_reloaded(&self, loaded: &Loaded) {
         let is_good = loaded.mistakes.is_empty();
         self.metrics
             .rules_reloaded(if is_good { Reload::Success } else { Reload::Failure });
-        self.rules_in_force(loaded);
+        self.files_loaded(loaded);
     }
 
-    /// Tells what there is to tell about the rules in force and those that are not.
-    fn rules_in_force(&self, loaded: &Loaded) {
-        let in_force = self.decider.rules().rules().len();
+    /// Puts in force what the rules files say, at once or together with what the cluster says, and tells what of them is
+    /// not.
+    fn files_loaded(&self, loaded: &Loaded) {
         let refused: Vec<_> = loaded
             .files
             .iter()
             .filter(|file| file.status != FileStatus::InForce)
             .collect();
-        self.metrics.set_rules(in_force, refused.len());
-        self.readiness
-            .set_notes(refused.iter().map(|file| refusal(file)).collect());
+        self.metrics.set_files_refused(refused.len());
+        let notes = refused.iter().map(|file| refusal(file)).collect();
+        self.readiness.set_notes("files", notes);
         for finding in loaded.warnings.iter().chain(&loaded.mistakes) {
             log_finding(finding);
         }
@@ -306,7 +341,23 @@ impl Program {
         for file in refused {
             error!(file = file.file, rules = file.rules, "{}", refusal(file));
         }
-        info!(rules = in_force, "rules in force");
+        match (&self.cluster, &loaded.rules) {
+            (Some(cluster), rules) => _ = cluster.send_replace(rules.clone()),
+            (None, Some(rules)) => {
+                self.decider.replace(Snapshot::of_files(Arc::clone(rules)));
+                let rules = self.rules_in_force();
+                info!(rules, "rules in force");
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Takes note that there are rules in force, and counts them.
+    fn rules_in_force(&self) -> usize {
+        let rules = self.decider.rules().map_or(0, |rules| rules.rules().len());
+        self.metrics.set_rules(rules);
+        self.readiness.rules_loaded();
+        rules
     }
 
     fn certificate_in_use(&self, not_after: SystemTime) {

@@ -99,6 +99,7 @@ fn values_that_mean_nothing_are_refused() {
             "--health-listen off",
             "--drain-grace 15",
             "--drain-grace -1s",
+            "--settle-new-namespaces 2s",
             "--max-connections 0",
             "--max-in-flight many",
             "--log-format yaml",

@@ -4,6 +4,7 @@
 
 #[path = "../common/client.rs"]
 mod client;
+mod cluster;
 mod ends;
 mod files;
 mod process;

@@ -26,7 +26,8 @@ pub(super) struct Banner<'a> {
     pub(super) args: &'a WebhookArgs,
     pub(super) server: SocketAddr,
     pub(super) health: Option<SocketAddr>,
-    pub(super) rules: Arc<RuleSet>,
+    /// None until the cluster has been listed.
+    pub(super) rules: Option<Arc<RuleSet>>,
     pub(super) not_after: SystemTime,
 }
 
@@ -40,7 +41,8 @@ impl Banner<'_> {
                 url,
                 health,
                 certificate_not_after = not_after,
-                rules = self.rules.rules().len(),
+                rules = self.rules.as_ref().map(|rules| rules.rules().len()),
+                cluster = self.args.cluster.then_some(true),
                 "serving"
             );
             return;
@@ -50,29 +52,26 @@ impl Banner<'_> {
             let _ = writeln!(text, "health and metrics on {health}/readyz and {health}/metrics");
         }
         let _ = writeln!(text, "certificate valid until {not_after}");
-        let paths: Vec<_> = self
+        let paths = self
             .args
-            .rules
-            .paths
-            .iter()
-            .map(|path| printable(&path.display().to_string()).into_owned())
-            .collect();
-        let _ = writeln!(
-            text,
-            "{} in force from {}",
-            counted(self.rules.rules().len(), "rule"),
-            paths.join(", ")
-        );
-        for rule in self.rules.rules().iter().take(MOST_RULES) {
+            .rules_paths()
+            .into_iter()
+            .map(|path| path.display().to_string());
+        let cluster = self.args.cluster.then(|| "the cluster".to_owned());
+        let sources: Vec<_> = cluster.into_iter().chain(paths).collect();
+        let sources = printable(&sources.join(", ")).into_owned();
+        let _ = match &self.rules {
+            Some(rules) => writeln!(text, "{} in force from {sources}", counted(rules.rules().len(), "rule")),
+            None => writeln!(
+                text,
+                "rules will be in force once they have been listed, from {sources}"
+            ),
+        };
+        let rules = self.rules.as_ref().map(|rules| rules.rules()).unwrap_or_default();
+        for rule in rules.iter().take(MOST_RULES) {
             let _ = writeln!(text, "  {}", printable(&line(rule)));
         }
-        if let Some(more) = self
-            .rules
-            .rules()
-            .len()
-            .checked_sub(MOST_RULES)
-            .filter(|more| *more > 0)
-        {
+        if let Some(more) = rules.len().checked_sub(MOST_RULES).filter(|more| *more > 0) {
             let _ = writeln!(text, "  and {more} more");
         }
         let _ = writeln!(text, "\ntry it from another terminal:\n\n{}\n", self.command());
@@ -81,7 +80,8 @@ impl Banner<'_> {
 
     /// A call that a person can paste, for a Pod that gets a secret if the rules have one to give.
     fn command(&self) -> String {
-        let (namespace, image) = example(&self.rules);
+        let example = self.rules.as_deref().and_then(example);
+        let (namespace, image) = example.unwrap_or_else(|| (DEFAULT_NAMESPACE.to_owned(), "nginx".to_owned()));
         let review = json!({
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -124,8 +124,8 @@ fn line(rule: &Rule) -> String {
     )
 }
 
-/// A namespace and an image that get a secret; any others if none are found.
-fn example(rules: &RuleSet) -> (String, String) {
+/// A namespace and an image that get a secret, if some are found.
+fn example(rules: &RuleSet) -> Option<(String, String)> {
     let enforced = rules
         .rules()
         .iter()
@@ -145,7 +145,5 @@ fn example(rules: &RuleSet) -> (String, String) {
         };
         ImageReference::parse(image).is_ok_and(|image| !rules.matches(&image, &namespace).is_empty())
     };
-    examples
-        .find(gets_a_secret)
-        .unwrap_or_else(|| (DEFAULT_NAMESPACE.to_owned(), "nginx".to_owned()))
+    examples.find(gets_a_secret)
 }

@@ -1,36 +1,77 @@
-//! The decision as the server asks for it: by the rules in force at that moment, counted and, at debug, logged.
+//! The decision as the server asks for it: by what is known at that moment, counted and, at debug, logged.
+//!
+//! The API server is told to ask again, rather than given an answer that nothing can put right later, where
+//!
+//! - nothing has been loaded yet,
+//! - the Pod's namespace is not known, and what the Pod gets depends on it: it exists, or nobody could ask,
+//! - the namespace is so new that the controller may not have made the copies that the Pod would name, if the operator
+//!   wants that.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-use pullkey::admission::{self, Addition, Decision, Malformed, Outcome, Review};
-use pullkey::metrics::Metrics;
+use arc_swap::ArcSwapOption;
+use pullkey::admission::{self, Addition, Decision, Malformed, Object, Outcome, Review};
+use pullkey::cluster::Snapshot;
+use pullkey::cluster::namespaces::NamespaceFacts;
+use pullkey::metrics::{Metrics, Retry};
 use pullkey::rules::{Namespace, RuleSet};
 use pullkey::server::{Admit, Answer};
 use tracing::debug;
 
-/// Decides by the rules in force.
+/// Decides by the last snapshot.
 pub(super) struct Decider {
-    rules: ArcSwap<RuleSet>,
+    snapshot: ArcSwapOption<Snapshot>,
+    /// For how long a namespace is too new for Pods with copied secrets.
+    settling: Duration,
     metrics: Arc<Metrics>,
 }
 
 impl Decider {
-    pub(super) fn new(rules: Arc<RuleSet>, metrics: Arc<Metrics>) -> Self {
+    /// Knows nothing yet.
+    pub(super) fn new(settling: Duration, metrics: Arc<Metrics>) -> Self {
         Self {
-            rules: ArcSwap::new(rules),
+            snapshot: ArcSwapOption::empty(),
+            settling,
             metrics,
         }
     }
 
-    /// The rules in force.
-    pub(super) fn rules(&self) -> Arc<RuleSet> {
-        self.rules.load_full()
+    /// The rules in force, if there are any yet.
+    pub(super) fn rules(&self) -> Option<Arc<RuleSet>> {
+        let snapshot = self.snapshot.load();
+        snapshot.as_ref().map(|snapshot| Arc::clone(&snapshot.rules))
     }
 
-    /// Puts rules in force, for every review that is decided from now on.
-    pub(super) fn replace(&self, rules: Arc<RuleSet>) {
-        self.rules.store(rules);
+    /// What is known, for every review that is decided from now on.
+    pub(super) fn replace(&self, snapshot: Snapshot) {
+        self.snapshot.store(Some(Arc::new(snapshot)));
+    }
+
+    fn decide<'s>(&self, review: &Review<'_>, snapshot: &'s Snapshot) -> Result<Decision<'s>, Retry> {
+        let known = snapshot.namespace(&review.namespace);
+        if snapshot.lacks(&review.namespace) && admission::candidate(review).is_ok() {
+            return Err(Retry::UnknownNamespace);
+        }
+        let namespace = Namespace {
+            name: &review.namespace,
+            labels: known.map(|known| &known.labels),
+        };
+        let mut decision = admission::decide(review, &namespace, &snapshot.rules);
+        if let Object::Pod(pod) = &review.object
+            && snapshot.is_strict(&review.namespace, &pod.service_account)
+        {
+            decision = decision.of_strict_account();
+        }
+        if gets_a_copy(&decision) && known.is_some_and(|known| self.is_settling(known)) {
+            return Err(Retry::NewNamespace);
+        }
+        Ok(decision)
+    }
+
+    fn is_settling(&self, namespace: &NamespaceFacts) -> bool {
+        let added = namespace.added.filter(|_| !self.settling.is_zero());
+        added.is_some_and(|added| Instant::now().duration_since(added) < self.settling)
     }
 
     fn count(&self, decision: &Decision<'_>) {
@@ -53,20 +94,35 @@ impl Admit for Decider {
     }
 
     fn admit(&self, review: &Review<'_>) -> Answer {
-        let rules = self.rules.load();
-        // What labels a namespace has is not known without a cluster.
-        let namespace = Namespace {
-            name: &review.namespace,
-            labels: None,
+        let snapshot = self.snapshot.load();
+        let decided = match &*snapshot {
+            Some(snapshot) => self.decide(review, snapshot),
+            None => Err(Retry::NotLoaded),
         };
-        let decision = admission::decide(review, &namespace, &rules);
-        self.count(&decision);
-        log(review, &decision);
-        Answer::Review(decision.to_response(&review.uid))
+        match decided {
+            Ok(decision) => {
+                self.count(&decision);
+                log(review, &decision);
+                Answer::Review(decision.to_response(&review.uid))
+            }
+            Err(reason) => {
+                self.metrics.retry_asked(reason);
+                debug!(uid = ?review.uid, namespace = ?review.namespace, reason = reason.as_str(), "asked to come again");
+                Answer::RetryLater
+            }
+        }
     }
 
     fn answer_to_fault(&self, uid: &str) -> Vec<u8> {
         admission::allowed_after_fault(uid)
+    }
+}
+
+/// Whether a secret is to be added that a controller copies into the namespace.
+fn gets_a_copy(decision: &Decision<'_>) -> bool {
+    match &decision.outcome {
+        Outcome::Inject(plan) => plan.additions.iter().any(|addition| addition.rule.copy_from.is_some()),
+        Outcome::Skip(_) => false,
     }
 }
 
@@ -97,3 +153,6 @@ fn log(review: &Review<'_>, decision: &Decision<'_>) {
         debug!(?uid, image = origin.pointer(), "an image is passed over: {reason}");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! The cluster side of the webhook: a client, and a thread that follows what happens there.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::thread;
+
+use kube::{Client, Config};
+use pullkey::cluster::follow::{Report, follow};
+use pullkey::rules::RuleSet;
+use tokio::runtime::Builder;
+use tokio::sync::{oneshot, watch};
+use tracing::{debug, info, warn};
+
+use super::super::Failure;
+use super::{Program, log_finding};
+
+/// What a cluster is found by.
+const HINT: &str = "KUBECONFIG or ~/.kube/config says where the cluster is; in a Pod, its service account does";
+
+/// A client of the cluster that the environment leads to. Nothing is asked of it yet.
+pub(super) async fn connect() -> Result<Client, Failure> {
+    // These errors tell their causes themselves.
+    let failure = |error: &dyn Display| Failure::environment(error.to_string()).with_hint(Some(HINT));
+    let mut config = Config::infer().await.map_err(|error| failure(&error))?;
+    // What waits before it tries again is the watch itself, which says so.
+    config.default_retry = false;
+    Client::try_from(config).map_err(|error| failure(&error))
+}
+
+/// Follows the cluster until the program ends. What is returned comes to an end only if that fails.
+///
+/// It has a thread of its own: reading and indexing thousands of rules takes a while, and no request waits behind it.
+pub(super) fn start(
+    client: Client,
+    own_namespace: String,
+    files: watch::Receiver<Option<Arc<RuleSet>>>,
+    program: Program,
+) -> Result<oneshot::Receiver<()>, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Failure::environment)?;
+    let (ends, ended) = oneshot::channel();
+    let following = move || {
+        let metrics = Arc::clone(&program.metrics);
+        let tell = |report: Report<'_>| program.cluster_told(report);
+        runtime.block_on(follow(client, &own_namespace, &metrics, files, tell));
+        drop(ends);
+    };
+    thread::Builder::new()
+        .name("cluster".to_owned())
+        .spawn(following)
+        .map_err(Failure::environment)?;
+    Ok(ended)
+}
+
+impl Program {
+    /// Puts in force what is new in the cluster.
+    fn cluster_told(&self, report: Report<'_>) {
+        for (resource, trouble) in &report.troubles {
+            warn!(resource = resource.as_str(), "{trouble}");
+        }
+        for finding in &report.findings {
+            if finding.of_tenant {
+                debug!("{}", finding.diagnostic);
+            } else {
+                log_finding(&finding.diagnostic);
+            }
+        }
+        if let Some((resource, why)) = report.awaited.first() {
+            self.readiness.rules_awaited(format!("{}: {why}", resource.as_str()));
+        }
+        let refused = report.refused.iter();
+        let notes = refused.map(|(resource, refused)| format!("{refused} of {} skipped", resource.as_str()));
+        self.readiness.set_notes("objects", notes.collect());
+        if let Some(snapshot) = report.snapshot {
+            let is_first = self.decider.rules().is_none();
+            self.decider.replace(snapshot);
+            let rules = self.rules_in_force();
+            if is_first {
+                info!(rules, "the cluster is listed, and its rules are in force");
+            } else if report.rules_changed {
+                // Tenants cause it as often as they like.
+                debug!(rules, "other rules in force");
+            }
+        }
+    }
+}
