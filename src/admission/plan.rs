@@ -217,7 +217,7 @@ fn injectable<'p, 'a>(review: &'p Review<'a>, namespace: &Namespace<'_>) -> Resu
     let pod = candidate(review)?;
     if namespace
         .labels
-        .is_some_and(|labels| labels.get(OPT_OUT_LABEL).is_some_and(|value| value == OPT_OUT))
+        .is_some_and(|labels| labels.get(OPT_OUT_LABEL) == Some(OPT_OUT))
     {
         return Err(SkipReason::NamespaceOptedOut);
     }

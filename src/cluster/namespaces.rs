@@ -3,6 +3,7 @@
 //! In: namespaces as the API server tells them, metadata only. Out: [`Namespaces`], a map that is cheap to share: who
 //! has it keeps what was true then, whatever happens next.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,6 +12,7 @@ use foldhash::fast::RandomState;
 use serde::Deserialize;
 
 use super::Event;
+use crate::rules::Labels;
 
 /// The path of their list.
 pub const PATH: &str = "/api/v1/namespaces";
@@ -19,7 +21,7 @@ pub const PATH: &str = "/api/v1/namespaces";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceFacts {
     /// All its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// Whether it is being deleted.
     pub terminating: bool,
     /// When it was first heard of, if that was after the first complete list: it is new.
@@ -33,14 +35,16 @@ pub struct Namespaces {
 }
 
 #[derive(Deserialize)]
-struct Object {
-    metadata: Metadata,
+struct Object<'a> {
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Metadata {
-    labels: Option<BTreeMap<String, String>>,
+struct Metadata<'a> {
+    #[serde(borrow)]
+    labels: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
     deletion_timestamp: Option<serde::de::IgnoredAny>,
 }
 
@@ -48,7 +52,7 @@ struct Metadata {
 pub fn read(text: &str) -> Result<Option<NamespaceFacts>, String> {
     let Object { metadata } = serde_json::from_str(text).map_err(|error| error.to_string())?;
     Ok(Some(NamespaceFacts {
-        labels: metadata.labels.unwrap_or_default(),
+        labels: metadata.labels.into_iter().flatten().collect(),
         terminating: metadata.deletion_timestamp.is_some(),
         added: None,
     }))
@@ -120,11 +124,8 @@ mod tests {
     use std::time::Duration;
 
     fn facts(labels: &[(&str, &str)]) -> NamespaceFacts {
-        let labels = labels
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         NamespaceFacts {
-            labels: labels.collect(),
+            labels: labels.iter().copied().collect(),
             terminating: false,
             added: None,
         }

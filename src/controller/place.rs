@@ -1,17 +1,17 @@
 //! What is there: namespaces and the copies in them, as small as tens of thousands of them must be.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Moment;
 use super::intern::Interner;
 use super::ownership::{Observed, Share};
+use crate::rules::Labels;
 
 /// A namespace as the cluster has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceFacts {
     /// `metadata.labels`.
-    pub labels: Arc<BTreeMap<String, String>>,
+    pub labels: Labels,
     /// Whether its phase is `Terminating`, or it has a deletion timestamp.
     pub is_terminating: bool,
 }

@@ -18,7 +18,7 @@ use crate::credentials::file::Source;
 use crate::credentials::{Candidate, DockerConfig, Key, Keyring};
 use crate::image::ImageReference;
 use crate::rules::diagnostic::{Diagnostic, Severity};
-use crate::rules::{Match, Namespace, Rejection, RuleSet, SourceRef};
+use crate::rules::{Labels, Match, Namespace, Rejection, RuleSet, SourceRef};
 
 /// The namespace of what names none, as kubectl has it.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -253,7 +253,7 @@ impl Explainer<'_> {
         let labels = self.labels.map(|labels| {
             let mut labels = labels.clone();
             labels.insert(NAME_LABEL.to_owned(), name.to_owned());
-            labels
+            labels.into_iter().collect::<Labels>()
         });
         report(&Namespace {
             name,

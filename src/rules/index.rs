@@ -110,6 +110,13 @@ struct Node {
     segments: u32,
     /// Whether literal labels lead on.
     has_labels: bool,
+    /// Apart, since few places have any of it and there are many places.
+    rare: Option<Box<Rare>>,
+}
+
+/// What few places have.
+#[derive(Debug, Clone, Default)]
+struct Rare {
     /// What kinds of labels with stars lead on.
     globs: Vec<Shape>,
     /// The lengths of the paths that lead on by characters.
@@ -124,6 +131,16 @@ struct Shape {
     prefix: usize,
     middle: usize,
     suffix: usize,
+}
+
+impl Node {
+    fn globs(&self) -> &[Shape] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.globs)
+    }
+
+    fn lengths(&self) -> &[u32] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.lengths)
+    }
 }
 
 impl<'a> Subject<'a> {
@@ -165,9 +182,10 @@ impl Builder {
                 let host = self.host(root, host);
                 let length = narrow(path.len());
                 let node = self.nodes.entry(host).or_default();
-                if let Err(position) = node.lengths.binary_search(&length) {
-                    node.lengths.reserve_exact(1);
-                    node.lengths.insert(position, length);
+                let lengths = &mut node.rare.get_or_insert_default().lengths;
+                if let Err(position) = lengths.binary_search(&length) {
+                    lengths.reserve_exact(1);
+                    lengths.insert(position, length);
                 }
                 step(&self.hasher, by_characters(host), path)
             }
@@ -208,9 +226,10 @@ impl Builder {
             middle: middle.len(),
             suffix: suffix.len(),
         };
-        if node.globs.iter().all(|known| known.place != shape.place) {
-            node.globs.reserve_exact(1); // most places have one, and there are many places
-            node.globs.push(shape);
+        let globs = &mut node.rare.get_or_insert_default().globs;
+        if globs.iter().all(|known| known.place != shape.place) {
+            globs.reserve_exact(1); // most have one
+            globs.push(shape);
         }
         let pieces = [prefix, suffix, middle].into_iter().filter(|piece| !piece.is_empty());
         pieces.fold(shape.place, |place, piece| step(&self.hasher, place, piece))
@@ -275,7 +294,7 @@ impl Index {
             .take(node.segments as usize)
             .any(|length| below(place, length))
             || node
-                .lengths
+                .lengths()
                 .iter()
                 .any(|length| below(by_characters(place), *length as usize))
             || self.entries(node, take)
@@ -302,7 +321,7 @@ impl Index {
         let deepest = deepest - 1;
         node.has_labels && self.labels(step(&self.hasher, place, label), rest, deepest, image, take)
             || node
-                .globs
+                .globs()
                 .iter()
                 .any(|shape| self.glob(shape, label, |place| self.labels(place, rest, deepest, image, take)))
     }

@@ -16,6 +16,7 @@ pub mod compile;
 pub mod diagnostic;
 mod document;
 mod index;
+mod labels;
 mod names;
 pub mod namespaces;
 pub mod pattern;
@@ -28,6 +29,7 @@ mod spec;
 
 pub use compile::{Compiled, Context};
 pub use diagnostic::{Diagnostic, Severity};
+pub use labels::Labels;
 pub use names::{
     ACCEPTED_LABEL as ACCEPTED_NAMESPACE_NAME, ACCEPTED_SUBDOMAIN as ACCEPTED_NAME, is_label as is_namespace_name,
     is_subdomain as is_name,

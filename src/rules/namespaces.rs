@@ -4,9 +4,9 @@
 //! place. A selection is (`include` and `selector`) minus `exclude`; nobody gets a credential by default, and the
 //! node's own namespaces never get one by a glob or a selector.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
+use super::Labels;
 use super::names::{self, LONGEST_LABEL};
 use super::selector::{LabelSelector, SelectorTerms};
 use crate::glob;
@@ -34,7 +34,7 @@ pub struct Namespace<'a> {
     /// Its name.
     pub name: &'a str,
     /// Its labels, `kubernetes.io/metadata.name` among them as the API server has it; `None` where nobody knows them.
-    pub labels: Option<&'a BTreeMap<String, String>>,
+    pub labels: Option<&'a Labels>,
 }
 
 /// `spec.namespaces` as written.
@@ -232,9 +232,11 @@ impl Names {
 
 impl FromIterator<String> for Names {
     fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
-        let (globs, mut literal): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.contains('*'));
+        let (mut globs, mut literal): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.contains('*'));
         literal.sort_unstable();
         literal.dedup();
+        literal.shrink_to_fit();
+        globs.shrink_to_fit();
         Self { literal, globs }
     }
 }

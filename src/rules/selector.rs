@@ -5,10 +5,8 @@
 //! (`ValidateLabelSelector` and `IsQualifiedName`, `IsValidLabelValue` of apimachinery), so that what works in a file
 //! works in an object.
 
-use std::collections::BTreeMap;
-
-use super::names;
 use super::namespaces::{Problem, Step, check_count};
+use super::{Labels, names};
 
 /// The longest name of a label key and the longest label value.
 pub(super) const LONGEST_NAME: usize = 63;
@@ -106,6 +104,7 @@ impl LabelSelector {
             }
         }
         if problems.is_empty() {
+            requirements.shrink_to_fit();
             Ok(Self { requirements })
         } else {
             Err(problems)
@@ -114,7 +113,7 @@ impl LabelSelector {
 
     /// Whether the labels meet all requirements.
     #[must_use]
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub fn matches(&self, labels: &Labels) -> bool {
         self.requirements
             .iter()
             .all(|requirement| requirement.is_met(labels.get(&requirement.key)))
@@ -184,14 +183,18 @@ impl Requirement {
         Ok(Self { key, condition })
     }
 
-    fn is_met(&self, value: Option<&String>) -> bool {
+    fn is_met(&self, value: Option<&str>) -> bool {
         match &self.condition {
-            Condition::In(values) => value.is_some_and(|value| values.contains(value)),
-            Condition::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+            Condition::In(values) => value.is_some_and(is_among(values)),
+            Condition::NotIn(values) => !value.is_some_and(is_among(values)),
             Condition::Exists => value.is_some(),
             Condition::DoesNotExist => value.is_none(),
         }
     }
+}
+
+fn is_among(values: &[String]) -> impl FnOnce(&str) -> bool {
+    move |value| values.iter().any(|other| other == value)
 }
 
 fn problem(path: Vec<Step>, value: Option<&str>, message: &str, accepted: &'static str) -> Problem {

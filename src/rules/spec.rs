@@ -83,7 +83,9 @@ impl Spec {
     }
 
     /// The rule with this spec and that name.
-    pub(super) fn into_rule(self, kind: Kind, name: String, namespace: Option<String>) -> Rule {
+    pub(super) fn into_rule(mut self, kind: Kind, name: String, namespace: Option<String>) -> Rule {
+        self.patterns.shrink_to_fit();
+        self.exceptions.shrink_to_fit();
         let own = NamespaceSelection::only(namespace.as_deref().unwrap_or_default());
         Rule {
             kind,

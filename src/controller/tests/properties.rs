@@ -293,7 +293,7 @@ impl Truth {
                 {
                     continue;
                 }
-                let labels = BTreeMap::from([("team".to_owned(), (*team).to_owned())]);
+                let labels = [("team", *team)].into_iter().collect();
                 let facts = Namespace {
                     name: namespace,
                     labels: Some(&labels),

@@ -201,9 +201,8 @@ impl World {
     }
 
     pub(super) fn namespace(&mut self, name: &str, team: &str, is_born: bool) {
-        let labels = BTreeMap::from([("team".to_owned(), team.to_owned())]);
         let facts = NamespaceFacts {
-            labels: Arc::new(labels),
+            labels: [("team", team)].into_iter().collect(),
             is_terminating: self.server.terminating.contains(name),
         };
         self.planner.namespace_set(name, facts, is_born);

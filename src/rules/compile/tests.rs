@@ -376,9 +376,7 @@ fn selectors_are_read_where_labels_are_known() {
         &known,
     );
     assert_eq!(brief(&good.mistakes), [""; 0]);
-    let labels = [("a", "b"), ("c", "e"), ("f", "")]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into();
+    let labels = [("a", "b"), ("c", "e"), ("f", "")].into_iter().collect();
     let selects = |labels| good.rules[0].namespaces.selects(&Namespace { name: "n", labels });
     assert_eq!((selects(Some(&labels)), selects(None)), (true, false));
 

@@ -1,21 +1,17 @@
 //! Who is selected, and what is refused with which place.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::{Namespace, NamespaceSelection, NamespaceTerms, Problem};
+use crate::rules::Labels;
 use crate::rules::selector::{ExpressionTerms, LabelSelector, SelectorTerms};
 
 fn owned(texts: &[&str]) -> Vec<String> {
     texts.iter().copied().map(str::to_owned).collect()
 }
 
-fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().copied().collect()
 }
 
 fn expression(key: &str, operator: &str, values: &[&str]) -> SelectorTerms {
@@ -32,7 +28,10 @@ fn expression(key: &str, operator: &str, values: &[&str]) -> SelectorTerms {
 
 fn match_labels(pairs: &[(&str, &str)]) -> SelectorTerms {
     SelectorTerms {
-        match_labels: labels(pairs).into_iter().collect(),
+        match_labels: pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
         match_expressions: vec![],
     }
 }

@@ -1,7 +1,6 @@
 //! The rule set against a matcher that reads like the design, and the decisions that a table says best.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
@@ -10,7 +9,7 @@ use crate::credentials::{Key, counts_as_docker_hub};
 use crate::image::ImageReference;
 use crate::rules::namespaces::NamespaceTerms;
 use crate::rules::selector::SelectorTerms;
-use crate::rules::{ImagePattern, ImageRegex, Kind, Mode, Namespace, NamespaceSelection, Rule};
+use crate::rules::{ImagePattern, ImageRegex, Kind, Labels, Mode, Namespace, NamespaceSelection, Rule};
 
 /// A rule as texts.
 #[derive(Debug, Clone, Default)]
@@ -332,8 +331,8 @@ fn shown(found: &Match<'_>) -> (String, String) {
     (found.rule.qualified_name().to_string(), found.pattern.to_string())
 }
 
-fn labelled(label: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([("label".to_owned(), label.to_owned())])
+fn labelled(label: &str) -> Labels {
+    [("label", label)].into_iter().collect()
 }
 
 proptest! {

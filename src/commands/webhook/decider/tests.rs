@@ -29,11 +29,8 @@ fn rules() -> Arc<RuleSet> {
 }
 
 fn facts(labels: &[(&str, &str)]) -> NamespaceFacts {
-    let labels = labels
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     NamespaceFacts {
-        labels: labels.collect(),
+        labels: labels.iter().copied().collect(),
         terminating: false,
         added: None,
     }
