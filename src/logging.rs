@@ -1,7 +1,8 @@
 //! The log: one line an event on standard error, as text or as JSON.
 //!
 //! Only this program's own events follow the level; libraries are heard from `warn` on, since what they tell at
-//! `debug` may hold parts of requests.
+//! `debug` may hold parts of requests. The client of the API server is not heard at all: it logs the whole of an answer
+//! that it cannot decode, be it a secret, and each failure that its callers tell of anyway.
 
 use std::any::Any;
 use std::io::IsTerminal;
@@ -43,17 +44,21 @@ pub fn init(format: Format, level: Level) -> Result<(), AlreadySet> {
         Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
         Format::Json => lines.json().boxed(),
     };
-    let libraries = LevelFilter::from_level(level.min(Level::WARN));
-    let targets = Targets::new()
-        .with_default(libraries)
-        .with_target(env!("CARGO_CRATE_NAME"), level);
     tracing_subscriber::registry()
         .with(lines)
-        .with(targets)
+        .with(targets(level))
         .try_init()
         .map_err(|_| AlreadySet)?;
     panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// Who is heard from which level on, by the beginning of a module's name.
+fn targets(level: Level) -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::from_level(level.min(Level::WARN)))
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+        .with_target("kube", LevelFilter::OFF)
 }
 
 /// Logs where a panic happened. Its message only if that is part of the program: one that was formatted may hold a part
@@ -95,6 +100,21 @@ mod tests {
             unknown.to_string(),
             "`JSON` is no log format: `text` and `json` are accepted"
         );
+    }
+
+    #[test]
+    fn libraries_are_heard_when_they_warn_and_the_client_of_the_api_server_never() {
+        let targets = targets(Level::DEBUG);
+        for (target, level, heard) in [
+            ("pullkey::cluster", Level::DEBUG, true),
+            ("pullkey::cluster", Level::TRACE, false),
+            ("hyper::proto", Level::WARN, true),
+            ("hyper::proto", Level::INFO, false),
+            ("kube_client::client", Level::ERROR, false),
+        ] {
+            assert_eq!(targets.would_enable(target, &level), heard, "{target} {level}");
+        }
+        assert!(!super::targets(Level::ERROR).would_enable("hyper", &Level::WARN));
     }
 
     #[test]
