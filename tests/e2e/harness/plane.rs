@@ -130,6 +130,15 @@ impl ControlPlane {
         Api::new(config)
     }
 
+    /// A kubeconfig of that user, if this control plane is ours.
+    pub(crate) fn kubeconfig_as(&self, user: &str) -> String {
+        let mut kubeconfig = Kubeconfig::read_from(self.kubeconfig()).unwrap();
+        for named in &mut kubeconfig.auth_infos {
+            named.auth_info.get_or_insert_default().impersonate = Some(user.to_owned());
+        }
+        serde_json::to_string(&kubeconfig).unwrap()
+    }
+
     async fn config(&self) -> kube::Config {
         let config = match &self.running {
             Some(running) => {
