@@ -18,13 +18,13 @@ var commands = map[string]func(arguments []string){}
 
 func main() {
 	name := filepath.Base(os.Args[0])
-	command, isKnown := commands[name]
-	if !isKnown && len(os.Args) > 1 {
+	if _, isOurs := commands[name]; !isOurs && !slices.Contains(servers, name) && len(os.Args) > 1 {
 		// The Kubernetes commands read os.Args themselves.
 		os.Args = os.Args[1:]
 		name = os.Args[0]
-		command, isKnown = commands[name]
 	}
+	yield(name, os.Args[1:])
+	command, isKnown := commands[name]
 	if !isKnown {
 		var names []string
 		for name := range commands {

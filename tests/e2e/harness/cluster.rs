@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::balancer::{Balancer, is_ready};
-use super::plane::{ControlPlane, control_plane, control_plane_program, kubectl_program};
+use super::plane::{ControlPlane, control_plane, control_plane_program};
 use super::{Api, GLANCE, Replica, until};
 
 /// Where Pullkey is installed.
@@ -71,7 +71,7 @@ impl Cluster {
         symlink(root, directory.path().join("config")).unwrap();
         let programs = directory.path().join(".bin");
         fs::create_dir(&programs).unwrap();
-        symlink(kubectl_program(), programs.join("kubectl")).unwrap();
+        symlink(control_plane_program(), programs.join("kubectl")).unwrap();
         symlink(env!("CARGO_BIN_EXE_pullkey"), programs.join("pullkey")).unwrap();
 
         let socket = directory.path().join(".proxy");

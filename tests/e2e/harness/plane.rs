@@ -63,12 +63,6 @@ pub(crate) fn control_plane_program() -> &'static Path {
     })
 }
 
-/// A `kubectl`, under whatever name.
-pub(crate) fn kubectl_program() -> PathBuf {
-    let given = env::var_os("TEST_ASSET_KUBECTL").map(PathBuf::from);
-    given.unwrap_or_else(|| control_plane_program().to_owned())
-}
-
 impl Running {
     fn start(arguments: &[&str]) -> Self {
         let mut program = Command::new(control_plane_program())
@@ -158,7 +152,7 @@ impl ControlPlane {
 
     /// `kubectl` with these arguments and that standard input: what it printed, or its complaint.
     pub(crate) fn try_kubectl(&self, arguments: &[&str], input: &str) -> Result<String, String> {
-        let mut command = Command::new(kubectl_program());
+        let mut command = Command::new(control_plane_program());
         command.arg0("kubectl");
         if let Some(running) = &self.running {
             command.env("KUBECONFIG", running.fact("kubeconfig"));
