@@ -16,8 +16,8 @@ pub enum Event<T> {
     },
     /// The object is new or was changed.
     Applied(Key, T),
-    /// The object is gone, or is no longer one that is looked for.
-    Deleted(Key),
+    /// The object is gone, or is no longer one that is looked for; with it, if it can be read, as it was in the end.
+    Deleted(Key, Option<T>),
     /// The object is new or was changed, and cannot be used.
     Bad(Bad),
     /// Nothing was heard. What is known stays known, and the watch tries again by itself.
@@ -58,7 +58,7 @@ impl<T> Event<T> {
         match self {
             Self::Listed { .. } => Some(Ok(())),
             Self::Trouble(trouble) => Some(Err(trouble)),
-            Self::Applied(..) | Self::Deleted(_) | Self::Bad(_) => None,
+            Self::Applied(..) | Self::Deleted(..) | Self::Bad(_) => None,
         }
     }
 }

@@ -109,7 +109,7 @@ impl Namespaces {
                 };
                 Arc::make_mut(&mut self.by_name).insert(Arc::from(key.name), Arc::new(facts));
             }
-            Event::Deleted(key) => {
+            Event::Deleted(key, _) => {
                 Arc::make_mut(&mut self.by_name).remove(&*key.name);
             }
             Event::Bad(_) | Event::Trouble(_) => {}
@@ -166,7 +166,7 @@ mod tests {
             ["a", "b", "c"].map(|name| added(&namespaces, name)),
             [None, Some(at(1)), Some(at(3))]
         );
-        namespaces.apply(Event::Deleted(key.clone()), at(4));
+        namespaces.apply(Event::Deleted(key.clone(), None), at(4));
         assert_eq!(namespaces.get("b"), None);
         namespaces.apply(Event::Applied(key, facts), at(5));
         assert_eq!(added(&namespaces, "b"), Some(at(5)), "it was born again");
@@ -180,7 +180,7 @@ mod tests {
         let (key, facts) = named("a", &facts(&[]));
         namespaces.apply(Event::Applied(key.clone(), facts), Instant::now());
         let shared = namespaces.clone();
-        namespaces.apply(Event::Deleted(key), Instant::now());
+        namespaces.apply(Event::Deleted(key, None), Instant::now());
         assert_eq!((shared.len(), namespaces.len()), (1, 0));
         assert_eq!(shared.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a"]);
     }

@@ -199,7 +199,7 @@ impl RuleObjects {
                 let old = known.remove(&key);
                 put(known, key, old, object)
             }
-            Event::Deleted(key) => known.remove(&key).is_some_and(|gone| gone.rule.is_some()),
+            Event::Deleted(key, _) => known.remove(&key).is_some_and(|gone| gone.rule.is_some()),
             Event::Trouble(_) => false,
         }
     }

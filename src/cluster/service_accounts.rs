@@ -93,14 +93,14 @@ impl StrictAccounts {
                 accounts.entry(namespace).or_default().insert(name);
             }
             // Nearly all that are told of are not in here, and cost nothing.
-            Event::Deleted(Key { namespace, name }) if self.contains(&namespace, &name) => {
+            Event::Deleted(Key { namespace, name }, _) if self.contains(&namespace, &name) => {
                 let by_namespace = Arc::make_mut(&mut self.by_namespace);
                 if let Some(accounts) = by_namespace.get_mut(&namespace) {
                     accounts.remove(&name);
                 }
                 by_namespace.retain(|_, accounts| !accounts.is_empty());
             }
-            Event::Deleted(_) | Event::Bad(_) | Event::Trouble(_) => {}
+            Event::Deleted(..) | Event::Bad(_) | Event::Trouble(_) => {}
         }
     }
 }
@@ -155,8 +155,8 @@ mod tests {
         };
         accounts.apply(listed(&[("a", "x"), ("a", "y"), ("b", "x")]));
         let shared = accounts.clone();
-        accounts.apply(Event::Deleted(Key::new("a", "x")));
-        accounts.apply(Event::Deleted(Key::new("a", "z")));
+        accounts.apply(Event::Deleted(Key::new("a", "x"), None));
+        accounts.apply(Event::Deleted(Key::new("a", "z"), None));
         assert_eq!((accounts.len(), accounts.contains("a", "y")), (2, true));
         accounts.apply(listed(&[]));
         assert_eq!((accounts.is_empty(), shared.len()), (true, 3));

@@ -245,7 +245,8 @@ impl<T> Watch<T> {
         let (key, version, object) = self.object(line.object.get());
         let event = match (&*line.r#type, object) {
             ("BOOKMARK", _) => None,
-            ("DELETED", _) | ("ADDED" | "MODIFIED", Ok(None)) => Some(Event::Deleted(key)),
+            ("DELETED", object) => Some(Event::Deleted(key, object.ok().flatten())),
+            ("ADDED" | "MODIFIED", Ok(None)) => Some(Event::Deleted(key, None)),
             ("ADDED" | "MODIFIED", Ok(Some(object))) => Some(Event::Applied(key, object)),
             ("ADDED" | "MODIFIED", Err(why)) => Some(Event::Bad(Bad { key, why })),
             _ => return Err(garbled()),

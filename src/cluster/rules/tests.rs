@@ -209,8 +209,8 @@ fn only_what_counts_is_a_change() {
         !apply(&mut objects, Event::Trouble(trouble)).0,
         "what is known stays known"
     );
-    assert!(apply(&mut objects, Event::Deleted(key.clone())).0);
-    assert!(!apply(&mut objects, Event::Deleted(key)).0);
+    assert!(apply(&mut objects, Event::Deleted(key.clone(), None)).0);
+    assert!(!apply(&mut objects, Event::Deleted(key, None)).0);
     assert!(apply(&mut objects, listed(vec![object(Value::Null)])).0);
     assert!(apply(&mut objects, listed(vec![])).0, "it is gone from the list");
 }
@@ -277,7 +277,7 @@ fn of_a_namespace_the_oldest_hundred_rules_are_in_force() {
     }
     objects.apply(
         Kind::PullSecretRule,
-        Event::Deleted(Key::new("team-a", "r119")),
+        Event::Deleted(Key::new("team-a", "r119"), None),
         &mut vec![],
     );
     let now = objects.in_force(&[]).rules;

@@ -158,10 +158,10 @@ async fn what_happens_is_told_and_followed_from_where_it_ended() {
     feed.send(&line("MODIFIED", &object("c", "9", "other")));
     assert_eq!(scene.event().await, Event::Applied(Key::new("n", "b"), "y".to_owned()));
     assert_eq!(scene.event().await, Event::Applied(key("a"), "z".to_owned()));
-    assert_eq!(scene.event().await, Event::Deleted(key("a")));
+    assert_eq!(scene.event().await, Event::Deleted(key("a"), Some("z".to_owned())));
     assert_eq!(
         scene.event().await,
-        Event::Deleted(key("c")),
+        Event::Deleted(key("c"), None),
         "no longer one that is looked for"
     );
     feed.send(&line("BOOKMARK", r#"{"metadata":{"resourceVersion":"12"}}"#));
@@ -186,7 +186,7 @@ async fn a_bad_object_never_stops_the_others() {
     feed.send(&line("DELETED", &object("a", "7", "bad")));
     feed.send(&line("ADDED", &object("c", "8", "z")));
     assert_eq!(scene.event().await, Event::Bad(bad("b")));
-    assert_eq!(scene.event().await, Event::Deleted(key("a")));
+    assert_eq!(scene.event().await, Event::Deleted(key("a"), None));
     assert_eq!(scene.event().await, Event::Applied(key("c"), "z".to_owned()));
     drop(feed);
     scene.watched_from("8").await;
