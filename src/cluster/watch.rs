@@ -78,8 +78,9 @@ struct Following {
 struct List<'a> {
     #[serde(default)]
     metadata: ListMetadata,
-    #[serde(borrow, default)]
-    items: Vec<&'a RawValue>,
+    /// Null where metadata alone is wanted and there are none.
+    #[serde(borrow)]
+    items: Option<Vec<&'a RawValue>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -190,7 +191,7 @@ impl<T> Watch<T> {
             };
             self.metrics.progressed(SystemTime::now());
             let list: List<'_> = serde_json::from_str(&body).map_err(|_| Failed::garbled("its list is no list"))?;
-            for item in list.items {
+            for item in list.items.into_iter().flatten() {
                 let (key, _, object) = self.object(item.get());
                 match object {
                     Ok(Some(object)) => objects.push((key, object)),

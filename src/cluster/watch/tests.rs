@@ -139,6 +139,15 @@ async fn the_pages_of_a_list_are_told_as_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_empty_list_may_have_no_items() {
+    let mut scene = Scene::new(true);
+    scene
+        .answer(r#"{"metadata":{"resourceVersion":"5"},"items":null}"#)
+        .await;
+    assert_eq!(scene.event().await, listed(&[], &[]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_happens_is_told_and_followed_from_where_it_ended() {
     let (mut scene, feed) = Scene::following().await;
     let added = line(
