@@ -74,6 +74,22 @@ describe! {
         "Objects of the cluster that are known and without a mistake";
     OBJECTS_REFUSED = "pullkey_objects_refused", ["resource"],
         "Objects of the cluster that are skipped for a mistake";
+    COPY_WRITES = "pullkey_copy_writes_total", ["kind", "result"],
+        "Calls about copies, and writes of statuses";
+    COPIES = "pullkey_copies", [],
+        "Copies of pull secrets that are there";
+    COPIES_WAITING = "pullkey_copies_waiting", ["reason"],
+        "Copies that wait to be looked after, by what they wait for";
+    COPIES_MISSED = "pullkey_copies_missed", [],
+        "Copies with something to do about them that only a full pass found";
+    NAMESPACES_OF_RULES = "pullkey_rule_namespaces", ["state"],
+        "Namespaces that rules with a source select, as their statuses count them";
+    NEWBORN_COPIES = "pullkey_newborn_copy_seconds", [],
+        "Time from the news of a namespace's birth until a copy is in it";
+    FULL_PASS = "pullkey_full_pass_timestamp_seconds", [],
+        "When a full pass over all copies last ended with nothing left to do, in Unix time";
+    LEADER = "pullkey_leader", [],
+        "Whether this replica of the controller is the one that writes";
     CERTIFICATE_NOT_AFTER = "pullkey_certificate_not_after_timestamp_seconds", [],
         "End of the serving certificate's validity, in Unix time";
     CERTIFICATE_RELOADS = "pullkey_certificate_reloads_total", ["result"],
@@ -185,8 +201,11 @@ labels! {
     }
 }
 
+mod copies;
 mod watches;
 
+use copies::Copies;
+pub use copies::{CopyMetrics, WriteKind, WriteResult};
 use watches::Watches;
 pub use watches::{Resource, WatchFailure, WatchMetrics};
 
@@ -211,6 +230,7 @@ pub struct Metrics {
     rules_reloads: Counters<Reload>,
     retries: Counters<Retry>,
     watches: Watches,
+    copies: Copies,
     certificate_not_after: Gauge,
     certificate_reloads: Counters<Reload>,
 }
@@ -263,6 +283,7 @@ impl Metrics {
         let rules_reloads = Counters::register(&mut registry, RULES_RELOADS);
         let retries = Counters::register(&mut registry, RETRIES);
         let watches = Watches::register(&mut registry);
+        let copies = Copies::register(&mut registry);
         let certificate_not_after = register(&mut registry, CERTIFICATE_NOT_AFTER, Gauge::default());
         let certificate_reloads = Counters::register(&mut registry, CERTIFICATE_RELOADS);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -288,6 +309,7 @@ impl Metrics {
             rules_reloads,
             retries,
             watches,
+            copies,
             certificate_not_after,
             certificate_reloads,
         }
@@ -362,6 +384,12 @@ impl Metrics {
     #[must_use]
     pub fn watch(&self, resource: Resource, now: SystemTime) -> WatchMetrics {
         self.watches.begin(resource, now)
+    }
+
+    /// The metrics of a controller that begins now.
+    #[must_use]
+    pub fn copies(&self) -> CopyMetrics {
+        self.copies.begin()
     }
 
     /// The certificate that is served now is valid until then.
@@ -465,6 +493,7 @@ mod tests {
     fn the_table_lists_what_is_told() {
         let metrics = Metrics::new(["no_match"]);
         let _ = metrics.watch(Resource::Namespaces, UNIX_EPOCH);
+        let _ = metrics.copies();
         let told = samples(&metrics.encode());
         let described = TABLE.iter().map(|metric| {
             let labels = metric.labels.iter().map(|label| (*label).to_owned()).collect();

@@ -24,6 +24,8 @@ const DEAD_AFTER: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Readiness {
     parts: RwLock<Parts>,
+    /// Whether the program serves TLS.
+    needs_certificate: bool,
     started: Instant,
     /// The last beat, in milliseconds from `started`.
     beat: AtomicU64,
@@ -42,7 +44,7 @@ struct Parts {
 /// The judgement of one moment. Its `Display` lists the parts as the API server's own `/readyz?verbose` does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    parts: [(&'static str, Result<(), String>); 3],
+    parts: Vec<(&'static str, Result<(), String>)>,
     notes: Vec<String>,
 }
 
@@ -50,6 +52,7 @@ impl Default for Readiness {
     fn default() -> Self {
         Self {
             parts: RwLock::default(),
+            needs_certificate: true,
             started: Instant::now(),
             beat: AtomicU64::new(0),
         }
@@ -57,6 +60,15 @@ impl Default for Readiness {
 }
 
 impl Readiness {
+    /// Of a program that serves no TLS.
+    #[must_use]
+    pub fn without_certificate() -> Self {
+        Self {
+            needs_certificate: false,
+            ..Self::default()
+        }
+    }
+
     /// Rules are in force.
     pub fn rules_loaded(&self) {
         self.write().has_rules = true;
@@ -106,7 +118,10 @@ impl Readiness {
             Ok(())
         };
         Report {
-            parts: [("rules", rules), ("certificate", certificate), ("shutdown", draining)],
+            parts: [("rules", rules), ("certificate", certificate), ("shutdown", draining)]
+                .into_iter()
+                .filter(|(name, _)| *name != "certificate" || self.needs_certificate)
+                .collect(),
             notes: parts.notes.values().flatten().cloned().collect(),
         }
     }

@@ -156,6 +156,8 @@ impl State {
             Resource::PullSecretRules => rules(Kind::PullSecretRule, namespaced),
             Resource::Namespaces => (self.known.namespaces.len(), 0),
             Resource::ServiceAccounts => (self.known.strict_accounts.len(), 0),
+            // The controller's.
+            Resource::Sources | Resource::Copies | Resource::Adoptions => (0, 0),
         }
     }
 }

@@ -21,6 +21,12 @@ labels! {
         Namespaces = "namespaces",
         /// Service accounts.
         ServiceAccounts = "serviceaccounts",
+        /// Secrets that copies may be made of.
+        Sources = "sources",
+        /// Copies of them.
+        Copies = "copies",
+        /// Secrets that are handed over.
+        Adoptions = "adoptions",
     }
 }
 
