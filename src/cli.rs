@@ -8,7 +8,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -39,6 +39,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Webhook(WebhookArgs),
+    Controller(ControllerArgs),
     Explain(ExplainArgs),
     Check(CheckArgs),
     Certs(CertsArgs),
@@ -113,6 +114,57 @@ pub(crate) struct WebhookArgs {
     pub(crate) log_level: Level,
 }
 
+/// Keep copies of pull secrets in the namespaces that rules name
+///
+/// It follows the cluster that KUBECONFIG leads to, or the one that it runs in: rules with `copyFrom`, namespaces, and
+/// the secrets to copy. Of several replicas one writes, by a Lease in Pullkey's own namespace, and the others are warm.
+#[derive(Debug, Args)]
+pub(crate) struct ControllerArgs {
+    /// Namespace that secrets may be copied from; repeatable
+    #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_SOURCE_NAMESPACE", value_parser = namespace)]
+    #[arg(default_value = "pullkey-sources")]
+    pub(crate) source_namespace: Vec<String>,
+    /// Pullkey's own namespace, with the Lease; nothing is copied from or to it
+    #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_OWN_NAMESPACE", value_parser = namespace)]
+    #[arg(default_value = "pullkey")]
+    pub(crate) own_namespace: String,
+    /// How long the copies of a deleted rule stay
+    #[arg(long, value_name = "DURATION", env = "PULLKEY_KEEP_COPIES", default_value = "10m")]
+    #[arg(value_parser = pullkey::duration::parse)]
+    pub(crate) keep_copies: Duration,
+    /// A label that every copy carries, for policies that demand one; repeatable
+    #[arg(long, value_name = "KEY=VALUE", env = "PULLKEY_COPY_LABEL")]
+    pub(crate) copy_label: Vec<KeyValue>,
+    /// An annotation that every copy carries; repeatable
+    #[arg(long, value_name = "KEY=VALUE", env = "PULLKEY_COPY_ANNOTATION")]
+    pub(crate) copy_annotation: Vec<KeyValue>,
+    /// Writes of copies in a second, in the long run; those in newborn namespaces count apart
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "PULLKEY_WRITES_PER_SECOND",
+        default_value = "300"
+    )]
+    pub(crate) writes_per_second: NonZeroU32,
+    /// Such writes at once after a pause
+    #[arg(long, value_name = "NUMBER", env = "PULLKEY_WRITE_BURST", default_value = "600")]
+    pub(crate) write_burst: NonZeroU32,
+    /// Address and port of the plain HTTP server of /livez, /readyz and /metrics, or `none`
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        env = "PULLKEY_HEALTH_LISTEN",
+        default_value = format!("127.0.0.1:{}", health::PORT)
+    )]
+    pub(crate) health_listen: HealthListen,
+    /// Form of the log on standard error
+    #[arg(long, value_name = "FORMAT", env = "PULLKEY_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: OutputFormat,
+    /// The least important messages to log
+    #[arg(long, value_name = "LEVEL", env = "PULLKEY_LOG_LEVEL", default_value = "info", value_parser = level())]
+    pub(crate) log_level: Level,
+}
+
 /// Say which secrets images and manifests get, and why
 ///
 /// Images are named as arguments, manifests with `--file`. The decision is the webhook's own.
@@ -131,7 +183,7 @@ pub(crate) struct ExplainArgs {
     pub(crate) namespace: Option<String>,
     /// A label of that namespace, for rules that select by label; repeatable
     #[arg(long, value_name = "KEY=VALUE", env = "PULLKEY_NAMESPACE_LABEL")]
-    pub(crate) namespace_label: Vec<NamespaceLabel>,
+    pub(crate) namespace_label: Vec<KeyValue>,
     /// Say which credentials of this file the kubelet would use: a docker `config.json`, a `.dockercfg`, or a
     /// Secret's manifest; repeatable
     #[arg(long, value_name = "FILE", env = "PULLKEY_CREDENTIALS")]
@@ -353,9 +405,9 @@ pub(crate) enum HealthListen {
     At(SocketAddr),
 }
 
-/// One label of a namespace.
+/// A label or an annotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NamespaceLabel {
+pub(crate) struct KeyValue {
     pub(crate) key: String,
     pub(crate) value: String,
 }
@@ -372,7 +424,7 @@ impl FromStr for HealthListen {
     }
 }
 
-impl FromStr for NamespaceLabel {
+impl FromStr for KeyValue {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

@@ -14,7 +14,7 @@ use pullkey::rules::source::{Disk, RuleFiles};
 
 use super::check::{tell_count, tell_findings};
 use super::{ExitStatus, Failure, credentials, print, print_json, read_input, tell};
-use crate::cli::{ExplainArgs, NamespaceLabel, OutputFormat};
+use crate::cli::{ExplainArgs, KeyValue, OutputFormat};
 
 pub(super) fn run(args: ExplainArgs) -> Result<ExitStatus, Failure> {
     if args.images.is_empty() && args.file.is_empty() {
@@ -92,7 +92,7 @@ pub(super) fn run(args: ExplainArgs) -> Result<ExitStatus, Failure> {
     Ok(ExitStatus::Fine)
 }
 
-fn labels(given: Vec<NamespaceLabel>) -> Option<BTreeMap<String, String>> {
+fn labels(given: Vec<KeyValue>) -> Option<BTreeMap<String, String>> {
     (!given.is_empty()).then(|| given.into_iter().map(|label| (label.key, label.value)).collect())
 }
 

@@ -5,11 +5,14 @@
 
 mod certs;
 mod check;
+mod cluster;
 mod completions;
+mod controller;
 mod credentials;
 mod explain;
 mod man;
 mod manifests;
+mod process;
 mod webhook;
 
 use std::borrow::Cow;
@@ -123,6 +126,7 @@ fn status(error: &LoadError) -> ExitStatus {
 pub(crate) fn run(command: Command) -> Result<ExitStatus, Failure> {
     match command {
         Command::Webhook(args) => webhook::run(&args),
+        Command::Controller(args) => controller::run(&args),
         Command::Explain(args) => explain::run(args),
         Command::Check(args) => check::run(&args),
         Command::Certs(args) => certs::run(args),

@@ -22,6 +22,7 @@ use pullkey::certs::load::Files;
 use pullkey::certs::watch::{Look, Watch};
 use pullkey::certs::{files, rfc3339};
 use pullkey::cluster::Snapshot;
+use pullkey::health;
 use pullkey::metrics::{Metrics, Reload};
 use pullkey::poll::poll;
 use pullkey::printable::printable;
@@ -31,8 +32,6 @@ use pullkey::rules::compile::Context;
 use pullkey::rules::diagnostic::{Diagnostic, Severity};
 use pullkey::rules::source::{Disk, FileReport, FileStatus, Loaded, RuleFiles};
 use pullkey::server::{ALPN_PROTOCOLS, Bound, Server, Settings};
-use pullkey::{health, logging};
-use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
@@ -41,8 +40,10 @@ use tracing::{error, info, warn};
 use self::banner::Banner;
 use self::decider::Decider;
 use super::check::tell_findings;
+use super::cluster::connect;
+use super::process::{Ends, log, runtime};
 use super::{ExitStatus, Failure, chain};
-use crate::cli::{HealthListen, OutputFormat, WebhookArgs};
+use crate::cli::{HealthListen, WebhookArgs};
 
 /// Where the development certificate is kept.
 const DEVELOPMENT: &str = "certs";
@@ -73,16 +74,12 @@ pub(super) fn run(args: &WebhookArgs) -> Result<ExitStatus, Failure> {
     }
     let certificate = Watch::start(certificate_files(args)?, ALPN_PROTOCOLS, SystemTime::now())?;
 
-    let format = match args.log_format {
-        OutputFormat::Text => logging::Format::Text,
-        OutputFormat::Json => logging::Format::Json,
-    };
-    logging::init(format, args.log_level).map_err(|error| Failure::new(ExitStatus::EnvironmentWrong, error))?;
+    log(args.log_format, args.log_level)?;
     let metrics = Arc::new(Metrics::new(SkipReason::CODES));
     let decider = Arc::new(Decider::new(args.settle_new_namespaces, Arc::clone(&metrics)));
     let runtime = runtime()?;
     let client = if args.cluster {
-        Some(runtime.block_on(cluster::connect())?)
+        Some(runtime.block_on(connect())?)
     } else {
         None
     };
@@ -138,13 +135,6 @@ fn certificate_files(args: &WebhookArgs) -> Result<Files, Failure> {
     };
     found.client_authorities.clone_from(&args.client_ca);
     Ok(found)
-}
-
-fn runtime() -> Result<Runtime, Failure> {
-    Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::environment)
 }
 
 /// Serves until a signal, then drains. Ends early, and says so, if a part that keeps rules or certificates fresh dies: a
@@ -284,30 +274,6 @@ impl Parts {
         match self.0.join_next().await {
             Some(Ok(part)) => part,
             Some(Err(_)) | None => "does something that panicked",
-        }
-    }
-}
-
-/// The signals that end the program.
-struct Ends {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Ends {
-    fn new() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(Failure::environment);
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Waits for the next of them, and names it.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

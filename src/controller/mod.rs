@@ -24,6 +24,8 @@ pub mod copy;
 mod desired;
 pub mod event;
 mod intern;
+#[cfg(feature = "cluster")]
+pub mod live;
 pub mod ownership;
 mod patience;
 mod pending;

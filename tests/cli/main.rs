@@ -30,6 +30,7 @@ fn help_says_what_there_is() {
     assert_snapshot!("help_none", run(directory.path(), &[]));
     for command in [
         "webhook",
+        "controller",
         "explain",
         "check",
         "certs",

@@ -1,10 +1,9 @@
-//! The cluster side of the webhook: a client, and a thread that follows what happens there.
+//! The cluster side of the webhook: a thread that follows what happens there.
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::thread;
 
-use kube::{Client, Config};
+use kube::Client;
 use pullkey::cluster::follow::{Report, follow};
 use pullkey::rules::RuleSet;
 use tokio::runtime::Builder;
@@ -13,19 +12,6 @@ use tracing::{debug, info, warn};
 
 use super::super::Failure;
 use super::{Program, log_finding};
-
-/// What a cluster is found by.
-const HINT: &str = "KUBECONFIG or ~/.kube/config says where the cluster is; in a Pod, its service account does";
-
-/// A client of the cluster that the environment leads to. Nothing is asked of it yet.
-pub(super) async fn connect() -> Result<Client, Failure> {
-    // These errors tell their causes themselves.
-    let failure = |error: &dyn Display| Failure::environment(error.to_string()).with_hint(Some(HINT));
-    let mut config = Config::infer().await.map_err(|error| failure(&error))?;
-    // What waits before it tries again is the watch itself, which says so.
-    config.default_retry = false;
-    Client::try_from(config).map_err(|error| failure(&error))
-}
 
 /// Follows the cluster until the program ends. What is returned comes to an end only if that fails.
 ///

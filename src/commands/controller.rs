@@ -1,0 +1,117 @@
+//! `pullkey controller`: the copies of pull secrets, looked after until a signal ends it.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::future::pending;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use pullkey::controller::copy::Style;
+use pullkey::controller::live::{Allowance, Settings, run as look_after};
+use pullkey::controller::plan;
+use pullkey::health;
+use pullkey::metrics::Metrics;
+use pullkey::readiness::Readiness;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use super::process::{Ends, log, runtime};
+use super::{ExitStatus, Failure, cluster};
+use crate::cli::{ControllerArgs, HealthListen, KeyValue};
+
+/// How many writes are under way at most.
+const IN_FLIGHT: usize = 32;
+
+pub(super) fn run(args: &ControllerArgs) -> Result<ExitStatus, Failure> {
+    let settings = settings(args)?;
+    log(args.log_format, args.log_level)?;
+    let runtime = runtime()?;
+    let ended = runtime.block_on(serve(args, settings));
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(args: &ControllerArgs, settings: Settings) -> Result<ExitStatus, Failure> {
+    let mut signals = Ends::new()?;
+    let client = cluster::connect().await?;
+    let metrics = Arc::new(Metrics::new([]));
+    let readiness = Arc::new(Readiness::without_certificate());
+    let health = match args.health_listen {
+        HealthListen::Off => None,
+        HealthListen::At(address) => {
+            let server = health::server(Arc::clone(&readiness), Arc::clone(&metrics));
+            Some(server.bind(address).await?)
+        }
+    };
+    let address = health.as_ref().map(|health| format!("http://{}", health.local_addr()));
+    let sources = args.source_namespace.join(", ");
+    info!(
+        health = address,
+        identity = settings.identity,
+        sources,
+        "looking after copies of pull secrets"
+    );
+    if let Some(health) = health {
+        tokio::spawn(health.serve(pending()));
+    }
+    let (end, ends) = watch::channel(false);
+    tokio::spawn({
+        let readiness = Arc::clone(&readiness);
+        async move {
+            let name = signals.next().await;
+            info!("{name}: the Lease is given back");
+            readiness.drain();
+            let _ = end.send(true);
+            let name = signals.next().await;
+            warn!("{name} again");
+            // The other receiver goes with the program.
+            end.closed().await;
+        }
+    });
+    if look_after(client, settings, &metrics, &readiness, ends).await {
+        Ok(ExitStatus::Fine)
+    } else {
+        error!("a part of the program died: it ends, to be started again");
+        Err(Failure::environment("a part of the program died"))
+    }
+}
+
+fn settings(args: &ControllerArgs) -> Result<Settings, Failure> {
+    let wrong = |cause: String| Failure::new(ExitStatus::InputWrong, cause);
+    if args.source_namespace.contains(&args.own_namespace) {
+        let hint = "whoever may write sources could replace what Pullkey itself relies on";
+        let cause = format!("`--source-namespace {}` is Pullkey's own namespace", args.own_namespace);
+        return Err(wrong(cause).with_hint(Some(hint)));
+    }
+    let map = |pairs: &[KeyValue]| -> BTreeMap<_, _> {
+        let pairs = pairs.iter().map(|pair| (pair.key.clone(), pair.value.clone()));
+        pairs.collect()
+    };
+    let style = Style::new(map(&args.copy_label), map(&args.copy_annotation)).map_err(|invalid| {
+        let invalid: Vec<_> = invalid.iter().map(ToString::to_string).collect();
+        wrong(format!(
+            "copies cannot carry these labels and annotations: {}",
+            invalid.join("; ")
+        ))
+    })?;
+    Ok(Settings {
+        plan: plan::Settings {
+            own_namespace: args.own_namespace.clone(),
+            source_namespaces: args.source_namespace.iter().cloned().collect(),
+            keep_copies: args.keep_copies,
+        },
+        style,
+        writes: Allowance {
+            per_second: args.writes_per_second.get(),
+            burst: args.write_burst.get(),
+            in_flight: IN_FLIGHT,
+        },
+        identity: identity(),
+    })
+}
+
+/// The Pod's name, and something that no earlier process under that name had.
+fn identity() -> String {
+    let host = env::var("HOSTNAME").unwrap_or_else(|_| "pullkey".to_owned());
+    format!("{host}_{:016x}", RandomState::new().hash_one(()))
+}

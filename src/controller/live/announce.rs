@@ -1,0 +1,95 @@
+//! Events as objects of the cluster, for `kubectl describe`.
+//!
+//! They are the least of all concerns: so many a second, and those beyond that are dropped.
+
+use std::time::Duration;
+
+use hyper::Method;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tracing::debug;
+
+use super::api::Api;
+use super::lease::micro_time;
+use crate::printable::shortened;
+
+/// How many events wait at most.
+const MOST_WAITING: usize = 200;
+const PAUSE: Duration = Duration::from_millis(50);
+const DEADLINE: Duration = Duration::from_secs(5);
+/// A note has at most 1024 bytes, and a character at most 4.
+const LONGEST_NOTE: usize = 255;
+/// Where events about what is in no namespace are kept.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// What an event is about.
+pub(super) struct Subject {
+    pub(super) api_version: &'static str,
+    pub(super) kind: &'static str,
+    /// Empty if it is in none.
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// Empty if it is not known, or if there is no such object.
+    pub(super) uid: String,
+}
+
+/// Where events are left.
+#[derive(Clone)]
+pub(super) struct Herald {
+    sender: mpsc::Sender<(String, Value)>,
+    identity: String,
+}
+
+impl Herald {
+    /// A herald, and what has to run beside it.
+    pub(super) fn new(api: Api, identity: &str) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (sender, mut events) = mpsc::channel::<(String, Value)>(MOST_WAITING);
+        let telling = async move {
+            while let Some((path, event)) = events.recv().await {
+                let reply = api
+                    .plain(Method::POST, &path, event.to_string().into_bytes(), DEADLINE)
+                    .await;
+                if !reply.is_ok_and(|reply| reply.is_success()) {
+                    debug!(path, "an event could not be told");
+                }
+                sleep(PAUSE).await;
+            }
+        };
+        let identity = identity.to_owned();
+        (Self { sender, identity }, telling)
+    }
+
+    /// Tells something about an object.
+    pub(super) fn tell(&self, subject: &Subject, is_warning: bool, reason: &str, note: &str) {
+        let Subject {
+            api_version,
+            kind,
+            namespace,
+            name,
+            uid,
+        } = subject;
+        let home = if namespace.is_empty() {
+            DEFAULT_NAMESPACE
+        } else {
+            namespace
+        };
+        let event = json!({
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"generateName": "pullkey-", "namespace": home},
+            "eventTime": micro_time(),
+            "reportingController": "pullkey.dev/controller",
+            "reportingInstance": self.identity,
+            "action": "Copy",
+            "reason": reason,
+            "regarding": {"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name, "uid": uid},
+            "note": shortened(note, LONGEST_NOTE),
+            "type": if is_warning { "Warning" } else { "Normal" },
+        });
+        let path = format!("/apis/events.k8s.io/v1/namespaces/{home}/events");
+        if self.sender.try_send((path, event)).is_err() {
+            debug!(reason, "there are too many events, this one is dropped");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Single calls of the API server that change something, each with a deadline: the client has none of its own.
+//!
+//! In: a method, a path and a body. Out: the answer, or that there was none. Of a Secret the API server is asked for the
+//! metadata alone, so that what was written never comes back.
+
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use hyper::{Method, Request};
+use kube::Client;
+use kube::client::Body;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use crate::controller::FIELD_MANAGER;
+use crate::controller::refusal::{Failure, Refusal};
+
+const JSON: &str = "application/json";
+/// JSON is YAML.
+const APPLY: &str = "application/apply-patch+yaml";
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// How calls are made.
+#[derive(Clone)]
+pub(super) struct Api {
+    client: Client,
+}
+
+/// What the API server answered.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Bytes,
+}
+
+/// No answer came in time.
+#[derive(Debug)]
+pub(super) struct Silence;
+
+/// What is read of a `Status`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Status {
+    reason: String,
+    message: String,
+    details: Details,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Details {
+    kind: String,
+    causes: Vec<Cause>,
+    retry_after_seconds: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Cause {
+    reason: String,
+}
+
+impl Api {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Server-side apply under our name, of which the metadata comes back.
+    pub(super) async fn apply(
+        &self,
+        path: &str,
+        is_forced: bool,
+        body: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<Reply, Silence> {
+        let path = format!("{path}?fieldManager={FIELD_MANAGER}&force={is_forced}");
+        self.call(Method::PATCH, &path, METADATA, APPLY, body, deadline).await
+    }
+
+    /// The metadata of an object.
+    pub(super) async fn look(&self, path: &str, deadline: Duration) -> Result<Reply, Silence> {
+        self.call(Method::GET, path, METADATA, JSON, Vec::new(), deadline).await
+    }
+
+    /// Deletes an object, with these `DeleteOptions`.
+    pub(super) async fn delete(&self, path: &str, body: Vec<u8>, deadline: Duration) -> Result<Reply, Silence> {
+        self.call(Method::DELETE, path, METADATA, JSON, body, deadline).await
+    }
+
+    /// Any call whose answer is wanted as it is.
+    pub(super) async fn plain(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<Reply, Silence> {
+        self.call(method, path, JSON, JSON, body, deadline).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        content_type: &str,
+        body: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<Reply, Silence> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(ACCEPT, accept)
+            .header(CONTENT_TYPE, content_type)
+            .body(Body::from(body))
+            .map_err(|_| Silence)?;
+        let answered = async {
+            let response = self.client.send(request).await.map_err(|_| Silence)?;
+            let (head, body) = response.into_parts();
+            let retry_after = head.headers.get(RETRY_AFTER);
+            let seconds = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+            Ok(Reply {
+                status: head.status.as_u16(),
+                retry_after: seconds.map(Duration::from_secs),
+                body: body.collect_bytes().await.map_err(|_| Silence)?,
+            })
+        };
+        timeout(deadline, answered).await.unwrap_or(Err(Silence))
+    }
+}
+
+impl Reply {
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Why it was not done, for any other status than success.
+    pub(super) fn refusal(&self) -> Refusal {
+        let status: Status = serde_json::from_slice(&self.body).unwrap_or_default();
+        let causes: Vec<_> = status
+            .details
+            .causes
+            .iter()
+            .map(|cause| cause.reason.as_str())
+            .collect();
+        let seconds = Some(status.details.retry_after_seconds).filter(|seconds| *seconds > 0);
+        Refusal::of(&Failure {
+            code: self.status,
+            reason: &status.reason,
+            message: &status.message,
+            kind: &status.details.kind,
+            causes: &causes,
+            retry_after: self.retry_after.or(seconds.map(Duration::from_secs)),
+        })
+    }
+}
+
+impl From<Silence> for Refusal {
+    fn from(_: Silence) -> Self {
+        Self::Unavailable { after: None }
+    }
+}

@@ -1,0 +1,545 @@
+//! The task that owns the planner: news in, tasks out.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use kube::Client;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, info, warn};
+
+use super::Settings;
+use super::announce::{Herald, Subject};
+use super::api::Api;
+use super::budget::Budget;
+use super::lease::Term;
+use super::rules::Book;
+use super::statuses::{Clerk, subject};
+use super::watches::{Change, Watches};
+use super::write::perform;
+use crate::cluster::namespaces::NamespaceFacts as ClusterNamespace;
+use crate::cluster::{Event, Key};
+use crate::controller::copy::Style;
+use crate::controller::event::{Event as Announcement, Regarding};
+use crate::controller::ownership::Observed;
+use crate::controller::plan::{Action, Answer, NamespaceFacts, Planner, Priority, Task};
+use crate::controller::refusal::Refusal;
+use crate::controller::{Moment, Target};
+use crate::metrics::{CopyMetrics, Metrics, Resource, WatchFailure, WriteKind, WriteResult};
+use crate::readiness::{BEAT, Readiness};
+use crate::rules::{Kind, SourceRef};
+
+use super::objects::SourceObject;
+
+/// How often it is proven that nothing was missed.
+const PROOF: Duration = Duration::from_mins(10);
+/// How many changes are taken together.
+const BATCH: usize = 256;
+/// How long everything waits if the API server asks for patience and does not say how long.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the birth of a namespace is remembered, for the time until its copies are there.
+const CHILDHOOD: Duration = Duration::from_mins(1);
+
+/// The running controller.
+pub(super) struct Controller<'m> {
+    api: Api,
+    style: Arc<Style>,
+    planner: Planner,
+    book: Book,
+    clerk: Clerk,
+    herald: Herald,
+    watches: Watches<'m>,
+    metrics: CopyMetrics,
+    readiness: &'m Readiness,
+    term: watch::Receiver<Term>,
+    /// Whether the planner was told to begin.
+    is_leading: bool,
+    /// What has not been listed yet.
+    awaited: Vec<Awaited>,
+    /// All namespaces, to tell births from changes.
+    namespaces: HashSet<Box<str>>,
+    births: HashMap<Box<str>, Moment>,
+    general: Budget,
+    newborn: Budget,
+    writes: JoinSet<Written>,
+    began: Instant,
+    next_proof: Moment,
+    /// Whether a proof is under way.
+    is_proving: bool,
+}
+
+/// A first list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Awaited {
+    resource: Resource,
+    /// For sources.
+    namespace: Option<Arc<str>>,
+}
+
+/// A task that was done, or not.
+struct Written {
+    task: Task,
+    answer: Answer,
+    is_newborn: bool,
+}
+
+impl<'m> Controller<'m> {
+    pub(super) fn new(
+        client: Client,
+        api: Api,
+        herald: Herald,
+        settings: Settings,
+        metrics: &'m Metrics,
+        readiness: &'m Readiness,
+        term: watch::Receiver<Term>,
+    ) -> Self {
+        let style = Arc::new(settings.style);
+        let plan = settings.plan;
+        let watches = Watches::start(client, &plan.own_namespace, &plan.source_namespaces, &style, metrics);
+        let lists = [
+            Resource::ClusterPullSecretRules,
+            Resource::Namespaces,
+            Resource::Copies,
+            Resource::Adoptions,
+        ];
+        let lists = lists.map(|resource| Awaited {
+            resource,
+            namespace: None,
+        });
+        let sources = plan.source_namespaces.iter().map(|namespace| Awaited {
+            resource: Resource::Sources,
+            namespace: Some(namespace.as_str().into()),
+        });
+        Self {
+            clerk: Clerk::new(api.clone()),
+            api,
+            style,
+            awaited: lists.into_iter().chain(sources).collect(),
+            planner: Planner::new(plan),
+            book: Book::default(),
+            herald,
+            watches,
+            metrics: metrics.copies(),
+            readiness,
+            term,
+            is_leading: false,
+            namespaces: HashSet::new(),
+            births: HashMap::new(),
+            general: Budget::new(settings.writes),
+            newborn: Budget::new(settings.writes),
+            writes: JoinSet::new(),
+            began: Instant::now(),
+            next_proof: PROOF,
+            is_proving: false,
+        }
+    }
+
+    /// Returns only when a watch panicked.
+    pub(super) async fn run(&mut self) {
+        let mut batch = Vec::new();
+        loop {
+            let wake = self.began + self.turn();
+            tokio::select! {
+                _ = self.watches.changes.recv_many(&mut batch, BATCH) => {}
+                Some(Ok(written)) = self.writes.join_next() => self.written(written),
+                Some(written) = self.clerk.next_answer() => {
+                    let is_written = self.clerk.answered(written, &mut self.book, self.began.elapsed());
+                    let result = if is_written { WriteResult::Done } else { WriteResult::Refused };
+                    self.metrics.written(WriteKind::Status, result);
+                    self.metrics.set_namespaces(self.book.namespaces());
+                }
+                Ok(()) = self.term.changed() => {}
+                () = sleep_until(wake) => {}
+                _ = self.watches.tasks.join_next() => return,
+            }
+            for change in batch.drain(..) {
+                self.apply(change);
+            }
+            while let Some(Ok(written)) = self.writes.try_join_next() {
+                self.written(written);
+            }
+        }
+    }
+
+    /// Does all that can be done now. Returns when there may be more to do without any news.
+    fn turn(&mut self) -> Moment {
+        self.readiness.beat();
+        let now = self.began.elapsed();
+        self.lead_or_not(now);
+        let mut wakes = vec![now + BEAT];
+        if self.is_leading {
+            if self.next_proof <= now {
+                self.prove(now);
+            }
+            wakes.extend(self.hand_out(now));
+            let announcements = self.clerk.write(&mut self.book, &mut self.planner, now);
+            let announcements = announcements.into_iter().chain(self.planner.take_events());
+            announcements
+                .collect::<Vec<_>>()
+                .iter()
+                .for_each(|event| self.announce(event));
+            wakes.extend(self.clerk.wakes_at(now));
+            wakes.extend(self.leads_until());
+        } else {
+            // Another replica tells these.
+            self.planner.take_events();
+        }
+        for uid in self.planner.take_touched() {
+            if self.is_leading {
+                self.clerk.touch(uid, &self.book, now);
+                wakes.extend(self.clerk.wakes_at(now));
+            }
+        }
+        self.measure();
+        wakes.into_iter().min().unwrap_or(now)
+    }
+
+    fn lead_or_not(&mut self, now: Moment) {
+        let may_lead = self.leads_until().is_some_and(|until| now < until) && self.awaited.is_empty();
+        if may_lead && !self.is_leading {
+            info!("copies are written from now on");
+            self.is_leading = true;
+            self.planner.start();
+            self.touch_all(now);
+            self.next_proof = now + PROOF;
+        } else if !may_lead && self.is_leading {
+            warn!("nothing is written any more: another replica may lead");
+            self.is_leading = false;
+            self.planner.stop();
+            self.clerk.stop();
+            self.writes = JoinSet::new();
+            self.general.abandon();
+            self.newborn.abandon();
+        }
+        self.metrics.set_leader(self.is_leading);
+    }
+
+    fn leads_until(&self) -> Option<Moment> {
+        let until = *self.term.borrow();
+        until.map(|until| until.saturating_duration_since(self.began))
+    }
+
+    /// Goes through everything once more.
+    fn prove(&mut self, now: Moment) {
+        self.planner.prove(now);
+        self.touch_all(now);
+        self.births.retain(|_, born| *born + CHILDHOOD > now);
+        self.next_proof = now + PROOF;
+        self.is_proving = true;
+    }
+
+    fn touch_all(&mut self, now: Moment) {
+        for uid in self.book.uids() {
+            self.clerk.touch(Arc::clone(uid), &self.book, now);
+        }
+    }
+
+    /// Hands out tasks as long as there are some and they may be begun. Returns when to come again.
+    fn hand_out(&mut self, now: Moment) -> Option<Moment> {
+        loop {
+            let (is_open, is_open_to_newborns) = (self.general.is_open(now), self.newborn.is_open(now));
+            let lowest = match (is_open, is_open_to_newborns) {
+                (true, _) => Priority::Removal,
+                (false, true) => Priority::Newborn,
+                (false, false) => {
+                    return [&self.general, &self.newborn]
+                        .iter()
+                        .filter_map(|budget| budget.opens_at(now))
+                        .min();
+                }
+            };
+            let Some(task) = self.planner.next(lowest, now) else {
+                return if is_open {
+                    self.note_proof(now);
+                    self.planner.wakes_at(now)
+                } else {
+                    self.general.opens_at(now)
+                };
+            };
+            let is_newborn = task.priority == Priority::Newborn && is_open_to_newborns;
+            self.budget(is_newborn).begin(now);
+            let (api, style) = (self.api.clone(), Arc::clone(&self.style));
+            self.writes.spawn(async move {
+                let answer = perform(&api, &style, &task).await;
+                Written {
+                    task,
+                    answer,
+                    is_newborn,
+                }
+            });
+        }
+    }
+
+    fn written(
+        &mut self,
+        Written {
+            task,
+            answer,
+            is_newborn,
+        }: Written,
+    ) {
+        let now = self.began.elapsed();
+        self.budget(is_newborn).end();
+        if let Answer::Refused(Refusal::Throttled { after }) = &answer {
+            let until = now + after.unwrap_or(PATIENCE);
+            self.general.close_until(until);
+            self.newborn.close_until(until);
+        }
+        let kind = match task.action {
+            Action::Look => WriteKind::Look,
+            Action::Create { .. } => WriteKind::Create,
+            Action::Update { .. } => WriteKind::Update,
+            Action::Replace { .. } => WriteKind::Replace,
+            Action::Delete { .. } => WriteKind::Delete,
+        };
+        let result = match &answer {
+            Answer::Found(_) | Answer::Absent => WriteResult::Done,
+            Answer::Refused(Refusal::Conflict) => WriteResult::Conflict,
+            Answer::Refused(Refusal::Throttled { .. }) => WriteResult::Throttled,
+            Answer::Refused(Refusal::Unavailable { .. }) => WriteResult::Unavailable,
+            Answer::Refused(_) => WriteResult::Refused,
+        };
+        self.metrics.written(kind, result);
+        tell(&task, kind, &answer);
+        if result == WriteResult::Done
+            && kind == WriteKind::Create
+            && let Some(born) = self.births.get(&*task.target.namespace)
+            && *born + CHILDHOOD > now
+        {
+            self.metrics.newborn_served(now.saturating_sub(*born));
+        }
+        self.planner.report(&task, answer, now);
+    }
+
+    fn budget(&mut self, is_newborn: bool) -> &mut Budget {
+        if is_newborn {
+            &mut self.newborn
+        } else {
+            &mut self.general
+        }
+    }
+
+    /// A proof ends when there is nothing left to do.
+    fn note_proof(&mut self, now: Moment) {
+        let is_idle = self.planner.wakes_at(now).is_none_or(|wakes| wakes > now);
+        if self.is_proving && is_idle {
+            self.is_proving = false;
+            self.metrics.proved(SystemTime::now());
+        }
+    }
+
+    fn apply(&mut self, change: Change) {
+        let now = self.began.elapsed();
+        let resource = change.resource();
+        if let Some(trouble) = change.trouble() {
+            warn!(resource = resource.as_str(), "{trouble}");
+            if self.awaited.iter().any(|awaited| awaited.resource == resource) {
+                self.readiness
+                    .rules_awaited(format!("{}: {trouble}", resource.as_str()));
+            }
+        }
+        match change {
+            Change::Rules(kind, event) => {
+                let is_listed = matches!(event, Event::Listed { .. });
+                for uid in self.book.apply(kind, event, &mut self.planner, now) {
+                    if self.is_leading {
+                        self.clerk.touch(uid, &self.book, now);
+                    }
+                }
+                if is_listed {
+                    self.listed(resource, None);
+                }
+                self.count(resource, self.book.count(kind));
+            }
+            Change::Namespaces(event) => self.apply_namespaces(event, now),
+            Change::Sources(namespace, event) => self.apply_sources(&namespace, event),
+            Change::Copies(event) => self.apply_copies(event, now),
+            Change::Adoptions(event) => self.apply_adoptions(event, now),
+        }
+    }
+
+    fn apply_namespaces(&mut self, event: Event<ClusterNamespace>, now: Moment) {
+        match event {
+            Event::Listed { objects, bad } => {
+                let is_first = self.is_awaited(Resource::Namespaces, None);
+                let names: HashSet<&str> = objects.iter().map(|(key, _)| &*key.name).collect();
+                let names = names.into_iter().chain(bad.iter().map(|bad| &*bad.key.name)).collect();
+                self.planner.namespaces_listed(&names);
+                self.namespaces.retain(|name| names.contains(&**name));
+                for (key, facts) in objects {
+                    self.set_namespace(key, facts, is_first, now);
+                }
+                self.listed(Resource::Namespaces, None);
+            }
+            Event::Applied(key, facts) => self.set_namespace(key, facts, false, now),
+            Event::Deleted(key, _) => {
+                self.namespaces.remove(&key.name);
+                self.births.remove(&key.name);
+                self.planner.namespace_gone(&key.name);
+            }
+            Event::Bad(_) | Event::Trouble(_) => {}
+        }
+        self.count(Resource::Namespaces, (self.namespaces.len(), 0));
+    }
+
+    fn set_namespace(&mut self, key: Key, facts: ClusterNamespace, is_first_list: bool, now: Moment) {
+        let is_born = !self.namespaces.contains(&key.name) && !is_first_list;
+        let facts = NamespaceFacts {
+            labels: facts.labels,
+            is_terminating: facts.terminating,
+        };
+        self.planner.namespace_set(&key.name, facts, is_born);
+        if is_born {
+            self.births.insert(key.name.clone(), now);
+        }
+        self.namespaces.insert(key.name);
+    }
+
+    fn apply_sources(&mut self, namespace: &Arc<str>, event: Event<SourceObject>) {
+        let reference = |key: &Key| SourceRef {
+            namespace: namespace.to_string(),
+            name: key.name.to_string(),
+        };
+        match event {
+            Event::Listed { objects, bad } => {
+                for (key, object) in &objects {
+                    object.with(|secret| self.planner.source_set(&reference(key), secret));
+                }
+                let names = objects.iter().map(|(key, _)| &*key.name);
+                let names = names.chain(bad.iter().map(|bad| &*bad.key.name)).collect();
+                self.planner.sources_listed(namespace, &names);
+                self.listed(Resource::Sources, Some(namespace));
+            }
+            Event::Applied(key, object) => {
+                object.with(|secret| self.planner.source_set(&reference(&key), secret));
+            }
+            Event::Deleted(key, _) => self.planner.source_gone(&reference(&key)),
+            // One that cannot be read stays what it was.
+            Event::Bad(_) => {}
+            Event::Trouble(trouble) => {
+                let is_awaited = self.is_awaited(Resource::Sources, Some(namespace));
+                if matches!(trouble.failure, WatchFailure::Forbidden | WatchFailure::Missing) && is_awaited {
+                    // What others can be made of does not wait for it.
+                    self.planner.sources_unreadable(namespace);
+                    self.listed(Resource::Sources, Some(namespace));
+                }
+            }
+        }
+    }
+
+    fn apply_copies(&mut self, event: Event<Observed>, now: Moment) {
+        match event {
+            Event::Listed { objects, .. } => {
+                let targets: HashSet<_> = objects.iter().map(|(key, _)| (&*key.namespace, &*key.name)).collect();
+                self.planner.copies_listed(&targets, now);
+                for (key, observed) in objects {
+                    self.planner.copy_set(&key.namespace, &key.name, observed, now);
+                }
+                self.listed(Resource::Copies, None);
+            }
+            Event::Applied(key, observed) => self.planner.copy_set(&key.namespace, &key.name, observed, now),
+            Event::Deleted(key, Some(observed)) => {
+                self.planner.copy_gone(&key.namespace, &key.name, &observed.uid, now);
+            }
+            Event::Deleted(_, None) | Event::Bad(_) | Event::Trouble(_) => {}
+        }
+    }
+
+    /// What loses the label again, or is gone, is found out when it would be written.
+    fn apply_adoptions(&mut self, event: Event<Observed>, now: Moment) {
+        match event {
+            Event::Listed { objects, .. } => {
+                for (key, observed) in objects {
+                    self.planner.copy_set(&key.namespace, &key.name, observed, now);
+                }
+                self.listed(Resource::Adoptions, None);
+            }
+            Event::Applied(key, observed) => self.planner.copy_set(&key.namespace, &key.name, observed, now),
+            Event::Deleted(..) | Event::Bad(_) | Event::Trouble(_) => {}
+        }
+    }
+
+    fn is_awaited(&self, resource: Resource, namespace: Option<&Arc<str>>) -> bool {
+        let is_it = |awaited: &Awaited| awaited.resource == resource && awaited.namespace.as_ref() == namespace;
+        self.awaited.iter().any(is_it)
+    }
+
+    fn listed(&mut self, resource: Resource, namespace: Option<&Arc<str>>) {
+        if !self.is_awaited(resource, namespace) {
+            return;
+        }
+        self.awaited
+            .retain(|awaited| awaited.resource != resource || awaited.namespace.as_ref() != namespace);
+        if self.awaited.is_empty() {
+            info!(
+                rules = self.book.count(Kind::ClusterPullSecretRule).0,
+                namespaces = self.namespaces.len(),
+                copies = self.planner.copies(),
+                "the cluster is listed"
+            );
+            self.readiness.rules_loaded();
+        }
+    }
+
+    fn announce(
+        &self,
+        Announcement {
+            regarding,
+            is_warning,
+            reason,
+            note,
+        }: &Announcement,
+    ) {
+        let about = match regarding {
+            Regarding::Rule(uid) => match self.book.place(uid) {
+                Some(place) => subject(place, uid),
+                None => return,
+            },
+            Regarding::Secret(Target { namespace, name }) => Subject {
+                api_version: "v1",
+                kind: "Secret",
+                namespace: namespace.to_string(),
+                name: name.to_string(),
+                uid: String::new(),
+            },
+        };
+        info!(kind = about.kind, namespace = about.namespace, name = about.name, %reason, "{note}");
+        self.herald.tell(&about, *is_warning, reason, note);
+    }
+
+    fn count(&self, resource: Resource, (good, refused): (usize, usize)) {
+        if let Some((_, metrics)) = self.watches.told.iter().find(|(known, _)| *known == resource) {
+            metrics.set_objects(good, refused);
+        }
+    }
+
+    fn measure(&self) {
+        let (waiting, held_back) = self.planner.backlog();
+        self.metrics.set_waiting(waiting, held_back);
+        self.metrics.set_copies(self.planner.copies());
+        self.metrics.set_missed(self.planner.missed());
+    }
+}
+
+/// Says what was done about a copy, or why not.
+fn tell(task: &Task, kind: WriteKind, answer: &Answer) {
+    let Target { namespace, name } = &task.target;
+    let (namespace, secret, did) = (&**namespace, &**name, kind.as_str());
+    match (answer, kind) {
+        (Answer::Refused(Refusal::Conflict | Refusal::Terminating), _) | (_, WriteKind::Look) => {
+            debug!(namespace, secret, did, ?answer, "a copy is looked at");
+        }
+        (Answer::Refused(refusal), _) => {
+            warn!(
+                namespace,
+                secret,
+                did,
+                reason = refusal.reason(),
+                "a copy is not written: {refusal}"
+            );
+        }
+        (Answer::Found(_) | Answer::Absent, _) => info!(namespace, secret, did, "a copy is written"),
+    }
+}

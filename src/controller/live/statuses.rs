@@ -1,0 +1,279 @@
+//! Statuses of rules, written.
+//!
+//! Those of cluster rules and of tenants' have a budget each, so that no tenant delays what the policy team wants to
+//! know. A rule has one write under way at most.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff;
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use super::announce::Subject;
+use super::api::Api;
+use super::budget::{Allowance, Budget};
+use super::rules::{Book, Place};
+use crate::controller::event::Event;
+use crate::controller::plan::Planner;
+use crate::controller::refusal::Refusal;
+use crate::controller::status::{Desk, RuleStatus};
+use crate::controller::{Moment, Timestamp};
+use crate::rules::Kind;
+use crate::rules::compile::API_VERSION;
+
+const ALLOWANCE: Allowance = Allowance {
+    per_second: 50,
+    burst: 100,
+    in_flight: 8,
+};
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How long no status is written after one was refused.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How many statuses are worked out at a time: each may go through all namespaces.
+const MOST_AT_ONCE: usize = 8;
+
+/// Who writes statuses.
+pub(super) struct Clerk {
+    api: Api,
+    cluster: Lane,
+    namespaced: Lane,
+    writes: JoinSet<Written>,
+    /// What is being written, by the rule's uid.
+    under_way: HashMap<Arc<str>, RuleStatus>,
+}
+
+/// Statuses of one kind of rules.
+struct Lane {
+    desk: Desk,
+    budget: Budget,
+}
+
+/// What came of a write.
+pub(super) struct Written {
+    uid: Arc<str>,
+    kind: Kind,
+    refusal: Option<Refusal>,
+}
+
+/// A status as it is applied.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Object<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata<'a>,
+    status: &'a RuleStatus,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    namespace: &'a str,
+    /// Another rule of the same name is not meant.
+    uid: &'a str,
+}
+
+impl Clerk {
+    pub(super) fn new(api: Api) -> Self {
+        Self {
+            api,
+            cluster: Lane::new(),
+            namespaced: Lane::new(),
+            writes: JoinSet::new(),
+            under_way: HashMap::new(),
+        }
+    }
+
+    /// The status of a rule may be another.
+    pub(super) fn touch(&mut self, uid: Arc<str>, book: &Book, now: Moment) {
+        if let Some((kind, _)) = book.place(&uid) {
+            let kind = *kind;
+            self.lane(kind).desk.touch(uid, now);
+        }
+    }
+
+    /// Begins to write the statuses that may be written now. Returns what is to be announced about them.
+    pub(super) fn write(&mut self, book: &mut Book, planner: &mut Planner, now: Moment) -> Vec<Event> {
+        let mut events = Vec::new();
+        for kind in [Kind::ClusterPullSecretRule, Kind::PullSecretRule] {
+            for _ in 0..MOST_AT_ONCE {
+                let lane = self.lane(kind);
+                if !lane.budget.is_open(now) {
+                    break;
+                }
+                let Some(uid) = lane.desk.next(now) else { break };
+                if self.under_way.contains_key(&uid) {
+                    // It comes up again with the answer.
+                    continue;
+                }
+                if let Some(place) = book.place(&uid).cloned() {
+                    events.extend(self.write_one(uid, &place, book, planner, now));
+                }
+            }
+        }
+        events
+    }
+
+    fn write_one(
+        &mut self,
+        uid: Arc<str>,
+        place: &Place,
+        book: &mut Book,
+        planner: &mut Planner,
+        now: Moment,
+    ) -> Vec<Event> {
+        let summary = planner.summary(&uid);
+        let Some(entry) = book.entry_mut(place) else {
+            return Vec::new();
+        };
+        let mut summary = summary;
+        if let Some(summary) = &mut summary {
+            entry.is_rotated |= summary.is_rotated;
+            summary.is_rotated = entry.is_rotated;
+        }
+        let Some(entry) = book.entry(place) else {
+            return Vec::new();
+        };
+        let mut mistake = String::new();
+        let verdict = book.verdict(place, entry, &mut mistake);
+        let status = RuleStatus::new(
+            entry.generation(),
+            verdict,
+            summary.as_ref(),
+            &entry.status,
+            &timestamp(),
+        );
+        if status == entry.status {
+            return Vec::new();
+        }
+        let events = status.events_since(&entry.status, &uid);
+        let (kind, key) = place;
+        let object = Object {
+            api_version: API_VERSION,
+            kind: kind.as_str(),
+            metadata: Metadata {
+                name: &key.name,
+                namespace: &key.namespace,
+                uid: &uid,
+            },
+            status: &status,
+        };
+        let Ok(body) = serde_json::to_vec(&object) else {
+            return Vec::new();
+        };
+        let (api, path, kind) = (self.api.clone(), path(place), *kind);
+        let lane = self.lane(kind);
+        lane.budget.begin(now);
+        lane.desk.written(Arc::clone(&uid), now);
+        self.under_way.insert(Arc::clone(&uid), status);
+        self.writes.spawn(async move {
+            let refusal = match api.apply(&path, true, body, DEADLINE).await {
+                Ok(reply) if reply.is_success() => None,
+                Ok(reply) => Some(reply.refusal()),
+                Err(silence) => Some(silence.into()),
+            };
+            Written { uid, kind, refusal }
+        });
+        events
+    }
+
+    /// Waits for an answer. To be told to [`Clerk::answered`].
+    pub(super) async fn next_answer(&mut self) -> Option<Written> {
+        self.writes.join_next().await?.ok()
+    }
+
+    /// Takes note of an answer, and says whether the status was written.
+    pub(super) fn answered(&mut self, written: Written, book: &mut Book, now: Moment) -> bool {
+        let Written { uid, kind, refusal } = written;
+        self.lane(kind).budget.end();
+        let Some(status) = self.under_way.remove(&uid) else {
+            return refusal.is_none();
+        };
+        let place = book.place(&uid).cloned();
+        match (refusal, place.and_then(|place| book.entry_mut(&place))) {
+            (None, entry) => {
+                if let Some(entry) = entry {
+                    entry.status = status;
+                    entry.is_rotated = false;
+                }
+                self.lane(kind).desk.touch(uid, now);
+                true
+            }
+            (Some(Refusal::Conflict), _) => {
+                // The rule is another one now, or gone, and its watch says so.
+                self.lane(kind).desk.touch(uid, now);
+                false
+            }
+            (Some(refusal), _) => {
+                debug!(%refusal, "a status is not written, and tried again");
+                let lane = self.lane(kind);
+                lane.budget.close_until(now + PAUSE);
+                lane.desk.touch(uid, now);
+                false
+            }
+        }
+    }
+
+    /// Another replica leads: nothing more is written.
+    pub(super) fn stop(&mut self) {
+        self.writes = JoinSet::new();
+        self.under_way.clear();
+        self.cluster = Lane::new();
+        self.namespaced = Lane::new();
+    }
+
+    /// When there may be something to write without any news.
+    pub(super) fn wakes_at(&self, now: Moment) -> Option<Moment> {
+        let lanes = [&self.cluster, &self.namespaced].into_iter();
+        let wakes = lanes.filter_map(|lane| Some(lane.desk.wakes_at()?.max(lane.budget.opens_at(now)?)));
+        wakes.min()
+    }
+
+    fn lane(&mut self, kind: Kind) -> &mut Lane {
+        match kind {
+            Kind::ClusterPullSecretRule => &mut self.cluster,
+            Kind::PullSecretRule => &mut self.namespaced,
+        }
+    }
+}
+
+impl Lane {
+    fn new() -> Self {
+        Self {
+            desk: Desk::default(),
+            budget: Budget::new(ALLOWANCE),
+        }
+    }
+}
+
+/// A rule as the object of an event.
+pub(super) fn subject((kind, key): &Place, uid: &str) -> Subject {
+    Subject {
+        api_version: API_VERSION,
+        kind: kind.as_str(),
+        namespace: key.namespace.to_string(),
+        name: key.name.to_string(),
+        uid: uid.to_owned(),
+    }
+}
+
+fn path((kind, key): &Place) -> String {
+    match kind {
+        Kind::ClusterPullSecretRule => format!("/apis/{API_VERSION}/clusterpullsecretrules/{}/status", key.name),
+        Kind::PullSecretRule => {
+            let namespace = &key.namespace;
+            format!(
+                "/apis/{API_VERSION}/namespaces/{namespace}/pullsecretrules/{}/status",
+                key.name
+            )
+        }
+    }
+}
+
+fn timestamp() -> Timestamp {
+    Timestamp::new(&jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}

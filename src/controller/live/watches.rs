@@ -1,0 +1,157 @@
+//! The watches that a controller lives by, each a task of its own.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use kube::Client;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::objects::{SourceObject, observe};
+use super::rules::{Read as RuleRead, read as read_rule};
+use crate::cluster::namespaces::{self, NamespaceFacts};
+use crate::cluster::rules::{CLUSTER_RULES_PATH, RULES_PATH};
+use crate::cluster::watch::{Read, Target, Watch};
+use crate::cluster::{Event, Trouble};
+use crate::controller::copy::Style;
+use crate::controller::ownership::Observed;
+use crate::controller::{ADOPT_LABEL, COPY_LABEL};
+use crate::metrics::{Metrics, Resource, WatchMetrics};
+use crate::rules::Kind;
+
+/// How many changes wait for their turn at most: behind them the watches wait.
+const MOST_WAITING: usize = 1_000;
+
+/// What a watch told.
+pub(super) enum Change {
+    Rules(Kind, Event<RuleRead>),
+    Namespaces(Event<NamespaceFacts>),
+    /// Secrets of a namespace that sources may come from.
+    Sources(Arc<str>, Event<SourceObject>),
+    /// Secrets that carry the label of copies.
+    Copies(Event<Observed>),
+    /// Secrets whose owner hands them over.
+    Adoptions(Event<Observed>),
+}
+
+/// All of them.
+pub(super) struct Watches<'m> {
+    client: Client,
+    metrics: &'m Metrics,
+    sender: mpsc::Sender<Change>,
+    pub(super) changes: mpsc::Receiver<Change>,
+    pub(super) tasks: JoinSet<()>,
+    pub(super) told: Vec<(Resource, WatchMetrics)>,
+}
+
+impl Change {
+    pub(super) fn resource(&self) -> Resource {
+        match self {
+            Self::Rules(Kind::ClusterPullSecretRule, _) => Resource::ClusterPullSecretRules,
+            Self::Rules(Kind::PullSecretRule, _) => Resource::PullSecretRules,
+            Self::Namespaces(_) => Resource::Namespaces,
+            Self::Sources(..) => Resource::Sources,
+            Self::Copies(_) => Resource::Copies,
+            Self::Adoptions(_) => Resource::Adoptions,
+        }
+    }
+
+    pub(super) fn trouble(&self) -> Option<&Trouble> {
+        match self {
+            Self::Rules(_, Event::Trouble(trouble))
+            | Self::Namespaces(Event::Trouble(trouble))
+            | Self::Sources(_, Event::Trouble(trouble))
+            | Self::Copies(Event::Trouble(trouble))
+            | Self::Adoptions(Event::Trouble(trouble)) => Some(trouble),
+            _ => None,
+        }
+    }
+}
+
+impl<'m> Watches<'m> {
+    pub(super) fn start<'a>(
+        client: Client,
+        own_namespace: &str,
+        source_namespaces: impl IntoIterator<Item = &'a String>,
+        style: &Arc<Style>,
+        metrics: &'m Metrics,
+    ) -> Self {
+        let (sender, changes) = mpsc::channel(MOST_WAITING);
+        let mut watches = Self {
+            client,
+            metrics,
+            sender,
+            changes,
+            tasks: JoinSet::new(),
+            told: Vec::new(),
+        };
+        for (kind, resource, path) in [
+            (
+                Kind::ClusterPullSecretRule,
+                Resource::ClusterPullSecretRules,
+                CLUSTER_RULES_PATH,
+            ),
+            (Kind::PullSecretRule, Resource::PullSecretRules, RULES_PATH),
+        ] {
+            let own_namespace = own_namespace.to_owned();
+            let read: Read<_> = Box::new(move |text| read_rule(kind, &own_namespace, text));
+            watches.add(resource, path.to_owned(), false, read, move |event| {
+                Change::Rules(kind, event)
+            });
+        }
+        let read = Box::new(namespaces::read);
+        watches.add(
+            Resource::Namespaces,
+            namespaces::PATH.to_owned(),
+            true,
+            read,
+            Change::Namespaces,
+        );
+        for namespace in source_namespaces {
+            let path = format!("/api/v1/namespaces/{namespace}/secrets");
+            let namespace: Arc<str> = namespace.as_str().into();
+            watches.add(
+                Resource::Sources,
+                path,
+                false,
+                Box::new(SourceObject::read),
+                move |event| Change::Sources(Arc::clone(&namespace), event),
+            );
+        }
+        for (resource, (key, value), change) in [
+            (Resource::Copies, COPY_LABEL, Change::Copies as fn(_) -> _),
+            (Resource::Adoptions, ADOPT_LABEL, Change::Adoptions),
+        ] {
+            let path = format!("/api/v1/secrets?labelSelector={}%3D{value}", key.replace('/', "%2F"));
+            let style = Arc::clone(style);
+            let read: Read<_> = Box::new(move |text| observe(text.as_bytes(), &style).map(Some));
+            watches.add(resource, path, true, read, change);
+        }
+        watches
+    }
+
+    fn add<T: Send + 'static>(
+        &mut self,
+        resource: Resource,
+        path: String,
+        metadata_only: bool,
+        read: Read<T>,
+        change: impl Fn(Event<T>) -> Change + Send + 'static,
+    ) {
+        let metrics = self.metrics.watch(resource, SystemTime::now());
+        if self.told.iter().all(|(known, _)| *known != resource) {
+            self.told.push((resource, metrics.clone()));
+        }
+        let target = Target { path, metadata_only };
+        let mut watch = Watch::new(self.client.clone(), target, read, metrics);
+        let sender = self.sender.clone();
+        self.tasks.spawn(async move {
+            loop {
+                let event = watch.next().await;
+                if sender.send(change(event)).await.is_err() {
+                    return; // nobody listens any more
+                }
+            }
+        });
+    }
+}
