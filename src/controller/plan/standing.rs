@@ -182,7 +182,9 @@ impl Planner {
         Some(match patience.and_then(Patience::refusal) {
             // Nobody has to do anything about these.
             Some(Refusal::Conflict | Refusal::Terminating | Refusal::Throttled { .. }) | None => {
-                let was_in_vain = copy.is_some_and(|copy| copy.applied.is_some());
+                let wanted = good.map(|good| &good.version);
+                let applied = copy.and_then(|copy| copy.applied.as_ref());
+                let was_in_vain = applied.is_some() && applied == wanted;
                 if was_in_vain || patience.is_some_and(Patience::is_contended) {
                     let manager = copy.and_then(|copy| copy.meddler.clone());
                     Standing::Blocked(Obstacle::Contended { manager })

@@ -117,6 +117,15 @@ fn conditions_follow_what_happens_and_keep_their_time_where_nothing_did() {
 }
 
 #[test]
+fn a_copy_that_waits_for_another_version_is_nobodys_fault() {
+    let mut world = with_rule(&acme());
+    world.settle();
+    world.good_source("ghcr", "2");
+    let status = status(&mut world, &acme(), &RuleStatus::default(), 0);
+    assert_eq!(condition(&status, "CopiesReady"), "False Writing: 0 of 1 are ready");
+}
+
+#[test]
 fn keys_outlive_a_source_that_nobody_remembers_for_the_same_generation_only() {
     let mut world = World::new();
     world.rule(acme(), 1);
