@@ -18,7 +18,7 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, Resettable, TypedV
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use pullkey::certs::make::DnsName;
-use pullkey::manifests::{FailurePolicy, Image, NamespaceName, ObjectName, Options, Timeout};
+use pullkey::manifests::{FailurePolicy, Image, NamespaceName, ObjectName, Options, SOURCES, Timeout};
 use pullkey::rules::{ACCEPTED_NAMESPACE_NAME, is_namespace_name};
 use pullkey::{health, server};
 use tracing::Level;
@@ -122,7 +122,7 @@ pub(crate) struct WebhookArgs {
 pub(crate) struct ControllerArgs {
     /// Namespace that secrets may be copied from; repeatable
     #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_SOURCE_NAMESPACE", value_parser = namespace)]
-    #[arg(default_value = "pullkey-sources")]
+    #[arg(default_value = SOURCES)]
     pub(crate) source_namespace: Vec<String>,
     /// Pullkey's own namespace, with the Lease; nothing is copied from or to it
     #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_OWN_NAMESPACE", value_parser = namespace)]
@@ -276,6 +276,9 @@ pub(crate) struct ManifestsArgs {
     /// How long the API server waits for an answer, at most 30s
     #[arg(long, value_name = "DURATION", env = "PULLKEY_TIMEOUT", default_value_t = Options::default().timeout)]
     pub(crate) timeout: Timeout,
+    /// Namespace that the controller may copy secrets from; repeatable
+    #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_SOURCE_NAMESPACE", default_value = SOURCES)]
+    pub(crate) source_namespace: Vec<NamespaceName>,
     /// Namespace whose Pods are none of the webhook's business, besides kube-system and its like; repeatable
     #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_EXCLUDE_NAMESPACE")]
     pub(crate) exclude_namespace: Vec<NamespaceName>,

@@ -34,7 +34,17 @@ const PURE: [(&str, &[&str]); 11] = [
     ),
     (
         "manifests",
-        &["admission", "certs", "duration", "health", "image", "rules", "server"],
+        &[
+            "admission",
+            "certs",
+            "controller",
+            "credentials",
+            "duration",
+            "health",
+            "image",
+            "rules",
+            "server",
+        ],
     ),
 ];
 

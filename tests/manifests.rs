@@ -38,12 +38,28 @@ fn objects(arguments: &[&str]) -> Vec<Value> {
     objects_of(&printed(arguments))
 }
 
-/// The one object of a kind.
+/// The one object of a kind, but for the controller's.
 fn only<'o>(objects: &'o [Value], kind: &str) -> &'o Value {
-    let mut found = objects.iter().filter(|object| object["kind"] == kind);
+    let mut found = objects
+        .iter()
+        .filter(|object| object["kind"] == kind && !is_of_the_controller(object));
     let first = found.next().unwrap();
     assert!(found.next().is_none(), "{kind}");
     first
+}
+
+/// The one object of a kind that belongs to the controller.
+fn of_the_controller<'o>(objects: &'o [Value], kind: &str) -> &'o Value {
+    let mut found = objects
+        .iter()
+        .filter(|object| object["kind"] == kind && is_of_the_controller(object));
+    let first = found.next().unwrap();
+    assert!(found.next().is_none(), "{kind}");
+    first
+}
+
+fn is_of_the_controller(object: &Value) -> bool {
+    object["metadata"]["labels"]["app.kubernetes.io/component"] == "controller"
 }
 
 /// The files of a directory and those below it, by their path from there.
@@ -288,7 +304,7 @@ fn the_deployment_loses_no_call_and_may_nothing() {
     assert!(
         !objects
             .iter()
-            .any(|object| object["kind"].as_str().unwrap().ends_with("Binding"))
+            .any(|object| object["kind"].as_str().unwrap().ends_with("Binding") && !is_of_the_controller(object))
     );
 }
 
@@ -313,14 +329,73 @@ fn what_is_around_the_deployment_protects_it() {
         let namespace = &object["metadata"]["namespace"];
         let is_of_the_cluster = [
             "ClusterRole",
+            "ClusterRoleBinding",
             "CustomResourceDefinition",
             "Namespace",
             "MutatingWebhookConfiguration",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
         ]
         .map(Value::from)
         .contains(&object["kind"]);
-        assert_eq!(namespace == "pullkey", !is_of_the_cluster, "{object:#}");
+        let is_in_its_own = namespace == "pullkey" || namespace == "pullkey-sources";
+        assert_eq!(is_in_its_own, !is_of_the_cluster, "{object:#}");
     }
+}
+
+#[test]
+fn the_controller_has_the_rights_that_it_needs() {
+    let objects = objects(&["-n", "own", "--source-namespace=a", "--source-namespace=b"]);
+    let deployment = of_the_controller(&objects, "Deployment");
+    let pod = &deployment["spec"]["template"]["spec"];
+    let account = of_the_controller(&objects, "ServiceAccount");
+    assert_eq!(account["metadata"]["name"], pod["serviceAccountName"]);
+    assert_values(
+        &pod["containers"][0],
+        &[(
+            "/args",
+            json!([
+                "controller",
+                "--health-listen=[::]:8080",
+                "--own-namespace=own",
+                "--source-namespace=a",
+                "--source-namespace=b",
+                "--log-format=json"
+            ]),
+        )],
+    );
+    let subject = json!([{"kind": "ServiceAccount", "name": account["metadata"]["name"], "namespace": "own"}]);
+    let bindings = objects
+        .iter()
+        .filter(|object| object["kind"].as_str().unwrap().ends_with("RoleBinding"));
+    let mut places = Vec::new();
+    for binding in bindings {
+        assert_eq!(binding["subjects"], subject);
+        places.push(binding["metadata"]["namespace"].as_str());
+    }
+    assert_eq!(places, [None, Some("own"), Some("a"), Some("b")]);
+    let rules = &of_the_controller(&objects, "ClusterRole")["rules"];
+    assert!(!rules.to_string().contains('*') && !rules.to_string().contains("update"));
+    let policy = of_the_controller(&objects, "ValidatingAdmissionPolicy");
+    assert_values(
+        policy,
+        &[
+            ("/spec/failurePolicy", json!("Fail")),
+            (
+                "/spec/matchConditions/0/expression",
+                json!("request.userInfo.username == 'system:serviceaccount:own:pullkey-controller'"),
+            ),
+            (
+                "/spec/validations/0/expression",
+                json!("!(request.namespace in ['kube-system', 'kube-public', 'kube-node-lease', 'own'])"),
+            ),
+        ],
+    );
+    assert!(
+        objects
+            .iter()
+            .all(|object| object["kind"] != "Namespace" || object["metadata"]["name"] == "own")
+    );
 }
 
 #[test]

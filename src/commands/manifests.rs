@@ -32,6 +32,7 @@ pub(super) fn run(args: ManifestsArgs) -> Result<ExitStatus, Failure> {
         rules,
         failure_policy: args.failure_policy,
         timeout: args.timeout,
+        source_namespaces: args.source_namespace,
         excluded: args.exclude_namespace,
     })?;
     if let Some(directory) = &args.out {

@@ -12,6 +12,7 @@
 //! ```
 
 mod certificate;
+mod controller;
 mod kinds;
 mod options;
 mod registration;
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 use crate::certs::bundle::CaBundle;
 use crate::rules::namespaces::PROTECTED;
 
+pub use controller::{CONTROLLER, SOURCES};
 pub use options::{FailurePolicy, Image, NamespaceName, ObjectName, Options, RulesFiles, Timeout, Unfit, UnfitFile};
 pub use yaml::{Unwritable, yaml};
 
@@ -70,6 +72,9 @@ pub enum Contradiction {
         "Pullkey needs a namespace of its own, expected none of `default`, `kube-system`, `kube-public` and `kube-node-lease`"
     )]
     SharedNamespace,
+    /// Its writers could replace what Pullkey relies on.
+    #[error("Pullkey's own namespace is no place for sources, expected others")]
+    OwnSources,
     /// One container cannot listen twice on a port, and nobody can call port 0.
     #[error("the ports for calls and for health must differ, and none may be 0")]
     Ports,
@@ -86,6 +91,9 @@ impl Installation {
         let namespace = options.namespace.0.as_str();
         if namespace == "default" || PROTECTED.contains(&namespace) {
             return Err(Contradiction::SharedNamespace);
+        }
+        if options.source_namespaces.contains(&options.namespace) {
+            return Err(Contradiction::OwnSources);
         }
         if options.https_port == options.health_port || options.https_port == 0 || options.health_port == 0 {
             return Err(Contradiction::Ports);
@@ -108,6 +116,7 @@ impl Installation {
             objects.extend(certificate::objects(options));
         }
         objects.extend(workload::objects(options));
+        objects.extend(controller::objects(options));
         objects.push(registration::registration(options, Some(certificate)));
         objects
     }
@@ -159,6 +168,11 @@ fn labels() -> Value {
     json!({"app.kubernetes.io/name": NAME})
 }
 
+/// The labels by which the controller's Pods are found.
+fn controller_labels() -> Value {
+    json!({"app.kubernetes.io/component": "controller", "app.kubernetes.io/name": NAME})
+}
+
 /// The labels by which the webhook's Pods are found; a Deployment's can never change.
 fn webhook_labels() -> Value {
     json!({"app.kubernetes.io/component": "webhook", "app.kubernetes.io/name": NAME})
@@ -190,6 +204,8 @@ mod tests {
             let refused = installed(|options| options.namespace = namespace.parse().unwrap());
             assert_eq!(refused, Err(Contradiction::SharedNamespace));
         }
+        let refused = installed(|options| options.source_namespaces = vec![options.namespace.clone()]);
+        assert_eq!(refused, Err(Contradiction::OwnSources));
         assert_eq!(installed(|options| options.https_port = 0), Err(Contradiction::Ports));
         assert_eq!(installed(|options| options.health_port = 0), Err(Contradiction::Ports));
         assert_eq!(

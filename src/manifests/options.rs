@@ -37,6 +37,8 @@ pub struct Options {
     pub failure_policy: FailurePolicy,
     /// How long the API server waits for an answer.
     pub timeout: Timeout,
+    /// Where the controller may take sources from.
+    pub source_namespaces: Vec<NamespaceName>,
     /// Namespaces about whose Pods the webhook is not asked, besides those for which that is never the case.
     pub excluded: Vec<NamespaceName>,
 }
@@ -102,6 +104,7 @@ impl Default for Options {
             rules: RulesFiles::starter(),
             failure_policy: FailurePolicy::Ignore,
             timeout: Timeout(5),
+            source_namespaces: vec![NamespaceName(super::SOURCES.to_owned())],
             excluded: Vec::new(),
         }
     }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::registration::{WEBHOOK_NAME, registration};
 use super::{
-    CERTIFICATE, Manifest, NAME, Options, RULES, Unwritable, certificate, kinds, server_name, webhook_labels, workload,
-    yaml,
+    CERTIFICATE, Manifest, NAME, Options, RULES, Unwritable, certificate, controller, kinds, server_name,
+    webhook_labels, workload, yaml,
 };
 
 const API_VERSION: &str = "kustomize.config.k8s.io/v1beta1";
@@ -53,6 +53,7 @@ fn base(options: &Options) -> Result<Files, Unwritable> {
     for manifest in &objects {
         files.push((file_name(&manifest.object), yaml(slice::from_ref(manifest))?));
     }
+    files.push(("controller.yaml".to_owned(), yaml(&controller::objects(options))?));
     let mut resources = vec!["../crds".to_owned()];
     resources.extend(files.iter().map(|(name, _)| name.clone()));
     let rules = options.rules.0.iter();

@@ -151,15 +151,12 @@ fn deployment(options: &Options) -> Manifest {
                         "imagePullSecrets": pull_secrets(options),
                         "nodeSelector": {"kubernetes.io/os": "linux"},
                         "priorityClassName": options.priority_class,
-                        "securityContext": {
-                            "runAsNonRoot": true,
-                            "seccompProfile": {"type": "RuntimeDefault"},
-                        },
+                        "securityContext": pod_security(),
                         "serviceAccountName": WEBHOOK,
                         "terminationGracePeriodSeconds": grace + last_resort + END_MARGIN,
                         "topologySpreadConstraints": [
-                            spread_over("kubernetes.io/hostname"),
-                            spread_over("topology.kubernetes.io/zone"),
+                            spread_over("kubernetes.io/hostname", &webhook_labels()),
+                            spread_over("topology.kubernetes.io/zone", &webhook_labels()),
                         ],
                         "volumes": [
                             {"configMap": {"name": RULES}, "name": "rules"},
@@ -197,11 +194,7 @@ fn container(options: &Options, grace: u64) -> Value {
         ],
         "readinessProbe": probe(READYZ, 5, 2),
         "resources": {"limits": {"memory": "256Mi"}, "requests": {"cpu": "50m", "memory": "64Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": false,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": true,
-        },
+        "securityContext": container_security(),
         // Every second, so that a rollout waits for nothing, and for a minute, so that a busy node kills nobody.
         "startupProbe": probe(LIVEZ, 1, 60),
         "volumeMounts": [
@@ -211,7 +204,19 @@ fn container(options: &Options, grace: u64) -> Value {
     })
 }
 
-fn probe(path: &str, period: u32, failures: u32) -> Value {
+pub(super) fn pod_security() -> Value {
+    json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}})
+}
+
+pub(super) fn container_security() -> Value {
+    json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": true,
+    })
+}
+
+pub(super) fn probe(path: &str, period: u32, failures: u32) -> Value {
     json!({
         "failureThreshold": failures,
         "httpGet": {"path": path, "port": HEALTH},
@@ -220,15 +225,15 @@ fn probe(path: &str, period: u32, failures: u32) -> Value {
     })
 }
 
-fn pull_secrets(options: &Options) -> Option<Vec<Value>> {
+pub(super) fn pull_secrets(options: &Options) -> Option<Vec<Value>> {
     let secrets = options.pull_secrets.iter().map(|name| json!({"name": name}));
     (!options.pull_secrets.is_empty()).then(|| secrets.collect())
 }
 
 /// Counted within one revision, or the Pods of an old one would push those of the next together.
-fn spread_over(topology: &str) -> Value {
+pub(super) fn spread_over(topology: &str, labels: &Value) -> Value {
     json!({
-        "labelSelector": {"matchLabels": webhook_labels()},
+        "labelSelector": {"matchLabels": labels},
         "matchLabelKeys": ["pod-template-hash"],
         "maxSkew": 1,
         "topologyKey": topology,

@@ -1,0 +1,323 @@
+//! What runs the controller, and what it may do.
+
+use serde_json::{Value, json};
+
+use super::options::NamespaceName;
+use super::workload::{container_security, pod_security, probe, pull_secrets, spread_over};
+use super::{Manifest, NAME, Options, controller_labels};
+use crate::controller::{ADOPT_LABEL, COPY_LABEL, FIELD_MANAGER};
+use crate::credentials::ConfigForm;
+use crate::health::{LIVEZ, READYZ};
+use crate::rules::Kind;
+use crate::rules::compile::API_VERSION;
+use crate::rules::namespaces::PROTECTED;
+
+/// The name of everything that belongs to the controller alone.
+pub const CONTROLLER: &str = "pullkey-controller";
+/// Where sources come from unless someone says otherwise.
+pub const SOURCES: &str = "pullkey-sources";
+const RBAC: &str = "rbac.authorization.k8s.io";
+const RBAC_VERSION: &str = "rbac.authorization.k8s.io/v1";
+const POLICY_VERSION: &str = "admissionregistration.k8s.io/v1";
+
+/// All of it, in the order in which it is to be applied: what limits the account before what gives it rights.
+pub(super) fn objects(options: &Options) -> Vec<Manifest> {
+    let default = options
+        .source_namespaces
+        .iter()
+        .filter(|namespace| namespace.0 == SOURCES);
+    let mut objects: Vec<_> = default.map(sources).collect();
+    objects.extend([account(options), policy(options), policy_binding()]);
+    objects.extend([cluster_role(), cluster_role_binding(options)]);
+    objects.extend([
+        lease_role(options),
+        binding("Role", CONTROLLER, &options.namespace, options),
+    ]);
+    for namespace in &options.source_namespaces {
+        objects.extend([source_role(namespace), binding("Role", CONTROLLER, namespace, options)]);
+    }
+    objects.extend([deployment(options), disruption_budget(options), network_policy(options)]);
+    objects
+}
+
+fn sources(namespace: &NamespaceName) -> Manifest {
+    Manifest::new(
+        "Where the pull secrets are that copies are made of. Whoever may write here may replace what whole namespaces pull\n\
+         with: give that right to nobody but the policy team.",
+        json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"labels": controller_labels(), "name": namespace},
+        }),
+    )
+}
+
+fn account(options: &Options) -> Manifest {
+    Manifest::new(
+        "Whom the API server knows the controller as. Only its own Pods get a token.",
+        json!({
+            "apiVersion": "v1",
+            "automountServiceAccountToken": false,
+            "kind": "ServiceAccount",
+            "metadata": {"labels": controller_labels(), "name": CONTROLLER, "namespace": options.namespace},
+        }),
+    )
+}
+
+fn policy(options: &Options) -> Manifest {
+    let namespaces = PROTECTED.iter().copied().chain([options.namespace.0.as_str()]);
+    let namespaces: Vec<_> = namespaces.map(|name| format!("'{name}'")).collect();
+    let types = [ConfigForm::DockerConfigJson, ConfigForm::Dockercfg].map(|form| format!("'{}'", form.secret_type()));
+    let labelled = |object: &str, (key, value): (&str, &str)| {
+        format!(
+            "(has({object}.metadata.labels) && '{key}' in {object}.metadata.labels && {object}.metadata.labels['{key}'] == '{value}')"
+        )
+    };
+    let applied = format!(
+        "(has(oldObject.metadata.managedFields) && oldObject.metadata.managedFields.exists(entry, \
+         entry.manager == '{FIELD_MANAGER}' && entry.operation == 'Apply'))"
+    );
+    let ours = format!("{} || {applied}", labelled("oldObject", COPY_LABEL));
+    let validation = |expression: String, message: &str| json!({"expression": expression, "message": message});
+    Manifest::new(
+        "What the controller's account may do with Secrets, whatever its roles say: should its token be stolen, no token of\n\
+         another account can be made with it, and nothing that is not a copy can be written or deleted.",
+        json!({
+            "apiVersion": POLICY_VERSION,
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"labels": controller_labels(), "name": CONTROLLER},
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConditions": [{
+                    "expression": format!(
+                        "request.userInfo.username == 'system:serviceaccount:{}:{CONTROLLER}'",
+                        options.namespace,
+                    ),
+                    "name": "is-the-controller",
+                }],
+                "matchConstraints": {
+                    "resourceRules": [{
+                        "apiGroups": [""],
+                        "apiVersions": ["v1"],
+                        "operations": ["CREATE", "UPDATE", "DELETE"],
+                        "resources": ["secrets"],
+                    }],
+                },
+                "validations": [
+                    validation(
+                        format!("!(request.namespace in [{}])", namespaces.join(", ")),
+                        "no copies are kept in this namespace",
+                    ),
+                    validation(
+                        format!("request.operation == 'DELETE' || object.type in [{}]", types.join(", ")),
+                        "only pull secrets are copied",
+                    ),
+                    validation(
+                        format!("request.operation == 'DELETE' || {}", labelled("object", COPY_LABEL)),
+                        "a copy carries the label of copies",
+                    ),
+                    validation(
+                        format!("request.operation != 'DELETE' || {ours}"),
+                        "only copies are deleted",
+                    ),
+                    validation(
+                        format!("request.operation != 'UPDATE' || {ours} || {}", labelled("oldObject", ADOPT_LABEL)),
+                        "only copies, and what its owner hands over, are changed",
+                    ),
+                ],
+            },
+        }),
+    )
+}
+
+fn policy_binding() -> Manifest {
+    Manifest::new(
+        "Puts that policy in force, everywhere.",
+        json!({
+            "apiVersion": POLICY_VERSION,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"labels": controller_labels(), "name": CONTROLLER},
+            "spec": {"policyName": CONTROLLER, "validationActions": ["Deny"]},
+        }),
+    )
+}
+
+fn cluster_role() -> Manifest {
+    let (group, _) = API_VERSION.split_once('/').unwrap_or_default();
+    let kinds = [Kind::ClusterPullSecretRule, Kind::PullSecretRule].map(Kind::plural);
+    let statuses = kinds.map(|plural| format!("{plural}/status"));
+    Manifest::new(
+        "Rules and namespaces are read, copies are read and written, statuses and events are told. Of Secrets outside of the\n\
+         source namespaces only the metadata of copies is asked for; roles cannot say that, nor name a label.",
+        json!({
+            "apiVersion": RBAC_VERSION,
+            "kind": "ClusterRole",
+            "metadata": {"labels": controller_labels(), "name": CONTROLLER},
+            "rules": [
+                {"apiGroups": [group], "resources": kinds, "verbs": ["list", "watch"]},
+                {"apiGroups": [group], "resources": statuses, "verbs": ["patch"]},
+                {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
+                {
+                    "apiGroups": [""],
+                    "resources": ["secrets"],
+                    "verbs": ["create", "delete", "get", "list", "patch", "watch"],
+                },
+                {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+            ],
+        }),
+    )
+}
+
+fn cluster_role_binding(options: &Options) -> Manifest {
+    Manifest::new(
+        "Gives the controller that role.",
+        json!({
+            "apiVersion": RBAC_VERSION,
+            "kind": "ClusterRoleBinding",
+            "metadata": {"labels": controller_labels(), "name": CONTROLLER},
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": CONTROLLER},
+            "subjects": [subject(options)],
+        }),
+    )
+}
+
+fn lease_role(options: &Options) -> Manifest {
+    let group = "coordination.k8s.io";
+    Manifest::new(
+        "By this Lease one replica knows that it is the one that writes.",
+        json!({
+            "apiVersion": RBAC_VERSION,
+            "kind": "Role",
+            "metadata": {"labels": controller_labels(), "name": CONTROLLER, "namespace": options.namespace},
+            "rules": [
+                {"apiGroups": [group], "resources": ["leases"], "verbs": ["create"]},
+                {"apiGroups": [group], "resourceNames": [CONTROLLER], "resources": ["leases"], "verbs": ["get", "update"]},
+            ],
+        }),
+    )
+}
+
+fn source_role(namespace: &NamespaceName) -> Manifest {
+    Manifest::new(
+        "Here whole Secrets are read: copies are made of them.",
+        json!({
+            "apiVersion": RBAC_VERSION,
+            "kind": "Role",
+            "metadata": {"labels": controller_labels(), "name": CONTROLLER, "namespace": namespace},
+            "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]}],
+        }),
+    )
+}
+
+fn binding(kind: &str, role: &str, namespace: &NamespaceName, options: &Options) -> Manifest {
+    Manifest::new(
+        "Gives the controller that role.",
+        json!({
+            "apiVersion": RBAC_VERSION,
+            "kind": "RoleBinding",
+            "metadata": {"labels": controller_labels(), "name": CONTROLLER, "namespace": namespace},
+            "roleRef": {"apiGroup": RBAC, "kind": kind, "name": role},
+            "subjects": [subject(options)],
+        }),
+    )
+}
+
+fn subject(options: &Options) -> Value {
+    json!({"kind": "ServiceAccount", "name": CONTROLLER, "namespace": options.namespace})
+}
+
+fn deployment(options: &Options) -> Manifest {
+    Manifest::new(
+        "The controller. One replica writes; the other one watches, knows the same, and takes over within seconds.",
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"labels": controller_labels(), "name": CONTROLLER, "namespace": options.namespace},
+            "spec": {
+                "replicas": 2,
+                "selector": {"matchLabels": controller_labels()},
+                "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}, "type": "RollingUpdate"},
+                "template": {
+                    "metadata": {"labels": controller_labels()},
+                    "spec": {
+                        "automountServiceAccountToken": true,
+                        "containers": [container(options)],
+                        "enableServiceLinks": false,
+                        "imagePullSecrets": pull_secrets(options),
+                        "nodeSelector": {"kubernetes.io/os": "linux"},
+                        "priorityClassName": options.priority_class,
+                        "securityContext": pod_security(),
+                        "serviceAccountName": CONTROLLER,
+                        "terminationGracePeriodSeconds": 10,
+                        "topologySpreadConstraints": [
+                            spread_over("kubernetes.io/hostname", &controller_labels()),
+                            spread_over("topology.kubernetes.io/zone", &controller_labels()),
+                        ],
+                    },
+                },
+            },
+        }),
+    )
+}
+
+fn container(options: &Options) -> Value {
+    let health = options.health_port;
+    let mut arguments = vec![
+        "controller".to_owned(),
+        format!("--health-listen=[::]:{health}"),
+        format!("--own-namespace={}", options.namespace),
+    ];
+    arguments.extend(
+        options
+            .source_namespaces
+            .iter()
+            .map(|namespace| format!("--source-namespace={namespace}")),
+    );
+    arguments.push("--log-format=json".to_owned());
+    json!({
+        "args": arguments,
+        "image": options.image,
+        "livenessProbe": probe(LIVEZ, 10, 3),
+        "name": "controller",
+        "ports": [{"containerPort": health, "name": "health", "protocol": "TCP"}],
+        "readinessProbe": probe(READYZ, 5, 2),
+        "resources": {"limits": {"memory": "256Mi"}, "requests": {"cpu": "20m", "memory": "64Mi"}},
+        "securityContext": container_security(),
+        "startupProbe": probe(LIVEZ, 1, 60),
+    })
+}
+
+fn disruption_budget(options: &Options) -> Manifest {
+    Manifest::new(
+        "A drained node takes one replica along, never both.",
+        json!({
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {"labels": controller_labels(), "name": CONTROLLER, "namespace": options.namespace},
+            "spec": {
+                "maxUnavailable": 1,
+                "selector": {"matchLabels": controller_labels()},
+                "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            },
+        }),
+    )
+}
+
+fn network_policy(options: &Options) -> Manifest {
+    Manifest::new(
+        format!(
+            "Probes and metrics come in. What goes out goes to the API server, whose address differs from cluster to cluster:\n\
+             whoever knows it adds it as an `egress`. The labels are those of {NAME}'s other parts."
+        ),
+        json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"labels": controller_labels(), "name": CONTROLLER, "namespace": options.namespace},
+            "spec": {
+                "ingress": [{"ports": [{"port": options.health_port, "protocol": "TCP"}]}],
+                "podSelector": {"matchLabels": controller_labels()},
+                "policyTypes": ["Ingress"],
+            },
+        }),
+    )
+}
