@@ -14,6 +14,7 @@ mod certificates;
 mod cluster;
 mod contract;
 mod controllers;
+mod copies;
 mod fidelity;
 mod harness;
 mod install;

@@ -132,6 +132,8 @@ impl Installation {
         let id = unique("pullkey");
         let authority = Arc::new(Authority::new(SystemTime::now()).unwrap());
         let mut objects = rendered(&id, &authority, setup.options);
+        // The controller has an installation of its own.
+        objects.retain(|object| object["metadata"]["labels"]["app.kubernetes.io/component"] != "controller");
         let balancer = Balancer::start().await;
 
         let mut configuration = take(&mut objects, "MutatingWebhookConfiguration");

@@ -6,6 +6,7 @@
 mod api;
 mod balancer;
 mod cluster;
+mod copier;
 mod installation;
 mod kinds;
 mod load;
@@ -22,6 +23,7 @@ use tokio::time::sleep;
 pub(crate) use api::{Answer, Api};
 pub(crate) use balancer::is_ready;
 pub(crate) use cluster::Cluster;
+pub(crate) use copier::{Copier, pull_secret};
 pub(crate) use installation::{Installation, Reach, Setup, rule};
 pub(crate) use kinds::{RULES, install_kinds};
 pub(crate) use load::{IMAGE, Load, Tally, rules_for_load};

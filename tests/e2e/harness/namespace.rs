@@ -50,6 +50,16 @@ impl Namespace {
             .good();
     }
 
+    /// A token of a service account, as its Pods would have.
+    pub(crate) async fn token(&self, account: &str) -> String {
+        let request = json!({
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600},
+        });
+        let path = format!("{}/token", self.path("serviceaccounts", account));
+        let request = self.api.create(&path, &request).await.good();
+        request["status"]["token"].as_str().unwrap().to_owned()
+    }
+
     /// The path of a core object, or of all of them with an empty name.
     pub(crate) fn path(&self, resource: &str, name: &str) -> String {
         format!("/api/v1/namespaces/{}/{resource}/{name}", self.name)

@@ -124,6 +124,18 @@ impl ControlPlane {
         Api::new(config)
     }
 
+    /// A kubeconfig that shows that token, if this control plane is ours.
+    pub(crate) fn kubeconfig_with(&self, token: &str) -> String {
+        let mut kubeconfig = Kubeconfig::read_from(self.kubeconfig()).unwrap();
+        for named in &mut kubeconfig.auth_infos {
+            named.auth_info = Some(AuthInfo {
+                token: Some(token.to_owned().into()),
+                ..AuthInfo::default()
+            });
+        }
+        serde_json::to_string(&kubeconfig).unwrap()
+    }
+
     /// A kubeconfig of that user, if this control plane is ours.
     pub(crate) fn kubeconfig_as(&self, user: &str) -> String {
         let mut kubeconfig = Kubeconfig::read_from(self.kubeconfig()).unwrap();
