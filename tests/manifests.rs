@@ -301,11 +301,14 @@ fn the_deployment_loses_no_call_and_may_nothing() {
     let account = only(&objects, "ServiceAccount");
     assert_eq!(account["automountServiceAccountToken"], false);
     assert_eq!(account["metadata"]["name"], pod["serviceAccountName"]);
-    assert!(
-        !objects
-            .iter()
-            .any(|object| object["kind"].as_str().unwrap().ends_with("Binding") && !is_of_the_controller(object))
-    );
+    let bindings = objects
+        .iter()
+        .filter(|object| object["kind"].as_str().unwrap().ends_with("Binding") && !is_of_the_controller(object));
+    assert_eq!(bindings.count(), 1);
+    let role = objects
+        .iter()
+        .find(|object| object["metadata"]["name"] == "pullkey-webhook" && object["kind"] == "ClusterRole");
+    assert!(!role.unwrap()["rules"].to_string().contains("secrets\""));
 }
 
 #[test]
@@ -322,7 +325,7 @@ fn what_is_around_the_deployment_protects_it() {
     );
     assert_values(
         only(&objects, "NetworkPolicy"),
-        &[("/spec/policyTypes", json!(["Ingress", "Egress"]))],
+        &[("/spec/policyTypes", json!(["Ingress"]))],
     );
     assert!(only(&objects, "NetworkPolicy")["spec"].get("egress").is_none());
     for object in &objects {
@@ -367,7 +370,7 @@ fn the_controller_has_the_rights_that_it_needs() {
     let subject = json!([{"kind": "ServiceAccount", "name": account["metadata"]["name"], "namespace": "own"}]);
     let bindings = objects
         .iter()
-        .filter(|object| object["kind"].as_str().unwrap().ends_with("RoleBinding"));
+        .filter(|object| object["kind"].as_str().unwrap().ends_with("RoleBinding") && is_of_the_controller(object));
     let mut places = Vec::new();
     for binding in bindings {
         assert_eq!(binding["subjects"], subject);
@@ -542,7 +545,15 @@ fn the_program_serves_with_the_arguments_of_its_container() {
         })
         .collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    // It serves while it waits for the cluster.
+    let kubeconfig = json!({
+        "clusters": [{"name": "none", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "contexts": [{"name": "none", "context": {"cluster": "none"}}],
+        "current-context": "none",
+    });
+    fs::write(directory.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
     let mut webhook = program(directory.path(), &arguments)
+        .env("KUBECONFIG", "kubeconfig")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();

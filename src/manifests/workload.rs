@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::{CERTIFICATE, CLUSTER_CRITICAL, Manifest, Options, RULES, WEBHOOK, labels, webhook_labels};
 use crate::health::{LIVEZ, READYZ};
+use crate::rules::Kind;
+use crate::rules::compile::API_VERSION;
 use crate::server::Settings;
 
 /// Where the container finds its rules.
@@ -20,7 +22,12 @@ const END_MARGIN: u64 = 5;
 
 /// All but the namespace and the rules, in the order in which they are to be applied.
 pub(super) fn objects(options: &Options) -> Vec<Manifest> {
-    let first = [service_account(options), service(options)];
+    let first = [
+        service_account(options),
+        cluster_role(),
+        cluster_role_binding(options),
+        service(options),
+    ];
     let then = [deployment(options), disruption_budget(options), network_policy(options)];
     first.into_iter().chain(critical_pods(options)).chain(then).collect()
 }
@@ -47,12 +54,42 @@ pub(super) fn namespace(options: &Options) -> Manifest {
 
 fn service_account(options: &Options) -> Manifest {
     Manifest::new(
-        "The webhook asks the API server for nothing: no Role is bound to its account, and its Pods get no token.",
+        "Whom the API server knows the webhook as. Only its own Pods get a token.",
         json!({
             "apiVersion": "v1",
             "automountServiceAccountToken": false,
             "kind": "ServiceAccount",
             "metadata": {"labels": webhook_labels(), "name": WEBHOOK, "namespace": options.namespace},
+        }),
+    )
+}
+
+fn cluster_role() -> Manifest {
+    let (group, _) = API_VERSION.split_once('/').unwrap_or_default();
+    let kinds = [Kind::ClusterPullSecretRule, Kind::PullSecretRule].map(Kind::plural);
+    Manifest::new(
+        "Rules are read, and the metadata of namespaces and service accounts; no Secrets, and nothing is written.",
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"labels": webhook_labels(), "name": WEBHOOK},
+            "rules": [
+                {"apiGroups": [group], "resources": kinds, "verbs": ["list", "watch"]},
+                {"apiGroups": [""], "resources": ["namespaces", "serviceaccounts"], "verbs": ["list", "watch"]},
+            ],
+        }),
+    )
+}
+
+fn cluster_role_binding(options: &Options) -> Manifest {
+    Manifest::new(
+        "Gives the webhook that role.",
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"labels": webhook_labels(), "name": WEBHOOK},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": WEBHOOK},
+            "subjects": [{"kind": "ServiceAccount", "name": WEBHOOK, "namespace": options.namespace}],
         }),
     )
 }
@@ -146,6 +183,7 @@ fn deployment(options: &Options) -> Manifest {
                 "template": {
                     "metadata": {"labels": webhook_labels()},
                     "spec": {
+                        "automountServiceAccountToken": true,
                         "containers": [container(options, grace)],
                         "enableServiceLinks": false,
                         "imagePullSecrets": pull_secrets(options),
@@ -178,6 +216,7 @@ fn container(options: &Options, grace: u64) -> Value {
         format!("--health-listen=[::]:{health}"),
         format!("--tls-cert={CERTIFICATE_DIRECTORY}/tls.crt"),
         format!("--tls-key={CERTIFICATE_DIRECTORY}/tls.key"),
+        "--cluster".to_owned(),
         format!("--rules={RULES_DIRECTORY}"),
         format!("--own-namespace={}", options.namespace),
         format!("--drain-grace={grace}s"),
@@ -259,9 +298,9 @@ fn disruption_budget(options: &Options) -> Manifest {
 
 fn network_policy(options: &Options) -> Manifest {
     Manifest::new(
-        "Calls, probes and metrics come in, nothing goes out. The API server is no Pod, so only its address could be\n\
-         named, and that differs from cluster to cluster: whoever knows it adds a `from`. Many networks let nodes through\n\
-         in any case, so this is no proof of who calls; `--client-ca` of the webhook is.",
+        "Calls, probes and metrics come in. The API server, which calls and is asked, is no Pod, so only its address could be\n\
+         named, and that differs from cluster to cluster: whoever knows it adds a `from` and an `egress`. Many networks let\n\
+         nodes through in any case, so this is no proof of who calls; `--client-ca` of the webhook is.",
         json!({
             "apiVersion": "networking.k8s.io/v1",
             "kind": "NetworkPolicy",
@@ -274,9 +313,7 @@ fn network_policy(options: &Options) -> Manifest {
                     ],
                 }],
                 "podSelector": {"matchLabels": webhook_labels()},
-                // What goes out is named, and no rule allows it: an empty list of rules would not come back from the API
-                // server, and look like a change for ever.
-                "policyTypes": ["Ingress", "Egress"],
+                "policyTypes": ["Ingress"],
             },
         }),
     )

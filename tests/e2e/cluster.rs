@@ -34,8 +34,7 @@ impl Following {
             Some(environment) => environment.push(variable),
             None => container["env"] = json!([variable]),
         }
-        let arguments: Vec<_> = ["--cluster"].iter().chain(options).copied().collect();
-        pullkey.add_replica(&arguments).await;
+        pullkey.add_replica(options).await;
         Self {
             pullkey,
             user,

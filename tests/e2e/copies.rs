@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::harness::{Copier, Namespace, pull_secret, unique, until};
+use crate::harness::{Copier, Installation, Namespace, control_plane, pod, pull_secret, unique, until};
 
 /// A rule's condition as `status reason`.
 fn condition(status: &Value, r#type: &str) -> String {
@@ -241,4 +241,46 @@ async fn whoever_steals_the_token_makes_no_other_secret_with_it() {
         .create("/apis/pullkey.dev/v1alpha1/clusterpullsecretrules", &json!({}))
         .await;
     assert_eq!(rules.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_webhook_reads_no_secrets_and_writes_nothing() {
+    let installation = Installation::with_rules("").await;
+    let token = installation.own.token("pullkey-webhook").await;
+    let webhook = control_plane().api_with(&token).await;
+    for path in [
+        "/api/v1/namespaces",
+        "/api/v1/serviceaccounts",
+        "/apis/pullkey.dev/v1alpha1/pullsecretrules",
+    ] {
+        webhook.get(path).await.good();
+    }
+    let certificate = installation.own.path("secrets", "pullkey-webhook-tls");
+    for path in ["/api/v1/secrets", &certificate, "/api/v1/configmaps", "/api/v1/pods"] {
+        assert_eq!(webhook.get(path).await.status, 403, "{path}");
+    }
+    let secrets = installation.own.path("secrets", "");
+    assert_eq!(webhook.create(&secrets, &pull_secret("x", "x")).await.status, 403);
+}
+
+/// The copy is there before its namespace has the service account without which no Pod is admitted, or nearly.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_of_the_same_second_as_its_namespace_finds_its_copy_there_or_soon() {
+    const TIMES: usize = 100;
+    let copier = Copier::start(&[]).await;
+    let (rule, team) = (unique("rule"), unique("team"));
+    copier.source("registry", "first").await;
+    copier
+        .rule(&rule, "registry", &json!({"include": [format!("{team}-*")]}))
+        .await;
+    has_condition(&copier, &rule, "CopiesReady", "True AllReady").await;
+    let mut late = 0;
+    for number in 0..TIMES {
+        let namespace = Namespace::named(&format!("{team}-{number}"), &json!({})).await;
+        namespace.pod(&pod(&["registry.example/app"])).await;
+        late += usize::from(copier.api.get(&namespace.path("secrets", &rule)).await.status != 200);
+        copier.has_copy(&namespace, &rule, "first").await;
+    }
+    println!("{late} of {TIMES} copies came after the Pod");
+    assert!(late < TIMES / 10, "{late} of {TIMES} copies came after the Pod");
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::sync::{Mutex as Lock, MutexGuard};
 
+use super::installation::with_own_name;
 use super::replica::get;
 use super::{Api, Namespace, RULES, control_plane, control_plane_program, install_kinds, unique, until};
 
@@ -281,17 +282,8 @@ fn rendered(namespace: &str, sources: &str) -> Vec<Value> {
         object["metadata"]["name"] == *namespace
             || object["metadata"]["labels"]["app.kubernetes.io/component"] == "controller"
     };
-    let objects = objects.filter(is_ours).map(|mut object| {
-        if object["metadata"].get("namespace").is_none() && object["kind"] != "Namespace" {
-            let own = |name: &mut Value| *name = json!(format!("{}-{namespace}", name.as_str().unwrap()));
-            own(&mut object["metadata"]["name"]);
-            match object["kind"].as_str().unwrap() {
-                "ClusterRoleBinding" => own(&mut object["roleRef"]["name"]),
-                "ValidatingAdmissionPolicyBinding" => own(&mut object["spec"]["policyName"]),
-                _ => {}
-            }
-        }
-        object
-    });
-    objects.collect()
+    objects
+        .filter(is_ours)
+        .map(|object| with_own_name(object, namespace))
+        .collect()
 }

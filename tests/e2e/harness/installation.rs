@@ -134,6 +134,7 @@ impl Installation {
         let mut objects = rendered(&id, &authority, setup.options);
         // The controller has an installation of its own.
         objects.retain(|object| object["metadata"]["labels"]["app.kubernetes.io/component"] != "controller");
+        let mut objects: Vec<_> = objects.into_iter().map(|object| with_own_name(object, &id)).collect();
         let balancer = Balancer::start().await;
 
         let mut configuration = take(&mut objects, "MutatingWebhookConfiguration");
@@ -361,6 +362,25 @@ fn rendered(namespace: &str, authority: &Authority, options: &[&str]) -> Vec<Val
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let list: Value = serde_json::from_slice(&output.stdout).unwrap();
     list["items"].as_array().unwrap().clone()
+}
+
+/// The object with a name of that installation's own, if it is what no two installations can have under one name: roles
+/// and policies of the whole cluster.
+pub(super) fn with_own_name(mut object: Value, id: &str) -> Value {
+    let own = |name: &mut Value| *name = json!(format!("{}-{id}", name.as_str().unwrap()));
+    if object["metadata"]["labels"]
+        .get("app.kubernetes.io/component")
+        .is_some()
+        && object["metadata"].get("namespace").is_none()
+    {
+        own(&mut object["metadata"]["name"]);
+        match object["kind"].as_str().unwrap() {
+            "ClusterRoleBinding" => own(&mut object["roleRef"]["name"]),
+            "ValidatingAdmissionPolicyBinding" => own(&mut object["spec"]["policyName"]),
+            _ => {}
+        }
+    }
+    object
 }
 
 /// Takes the one object of that kind out.

@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::balancer::Target;
-use super::{Api, control_plane, control_plane_program, unique, until};
+use super::{Api, Namespace, control_plane, control_plane_program, unique, until};
 
 /// A webhook that runs, until it is dropped at the latest.
 pub(crate) struct Replica {
@@ -67,10 +67,19 @@ impl Replica {
                 inside(value, &spec, volumes.path()),
             ))
         });
+        let account = spec["serviceAccountName"].as_str().unwrap();
+        let home = Namespace {
+            name: namespace.to_owned(),
+            api: api.clone(),
+        };
+        let kubeconfig = volumes.path().join("kubeconfig");
+        let token = home.token(account).await;
+        fs::write(&kubeconfig, control_plane().kubeconfig_with(&token)).unwrap();
         let mut child = Command::new(control_plane_program())
             .args(["hold", env!("CARGO_BIN_EXE_pullkey")])
             .args(&arguments)
             .env_clear()
+            .env("KUBECONFIG", kubeconfig)
             .envs(environment)
             .current_dir(volumes.path())
             .stdin(Stdio::piped())
