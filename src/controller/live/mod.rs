@@ -85,3 +85,6 @@ pub async fn run(
     let _ = timeout(RELEASE, holding).await;
     is_told_to_end
 }
+
+#[cfg(test)]
+mod tests;

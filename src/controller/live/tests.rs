@@ -1,0 +1,356 @@
+//! The controller against an API server that does what a test says, on a clock that stands still until nothing else is
+//! to do.
+
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use http_body::{Body, Frame};
+use hyper::body::Bytes;
+use hyper::{Request, Response};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+use tower::service_fn;
+
+use super::*;
+use crate::controller::plan;
+use hyper::Method;
+
+const SECOND: Duration = Duration::from_secs(1);
+const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/pullkey/leases/pullkey-controller";
+const NAMESPACES: &str = "/api/v1/namespaces";
+const COPIES: &str = "/api/v1/secrets?labelSelector=pullkey.dev%2Fcopy%3Dtrue";
+const RULES: &str = "/apis/pullkey.dev/v1alpha1/clusterpullsecretrules";
+
+/// What a call is answered.
+enum Reply {
+    Good(Value),
+    Throttled,
+    Never,
+}
+
+#[derive(Default)]
+struct State {
+    /// What lists hold, by path.
+    items: HashMap<&'static str, Vec<Value>>,
+    watches: HashMap<String, mpsc::UnboundedSender<io::Result<Bytes>>>,
+    lease: Option<Value>,
+    version: u64,
+    /// Writes of copies: when, and where.
+    writes: Vec<(Instant, String)>,
+    /// What begins with this is not answered.
+    silent: Option<&'static str>,
+    /// How many more writes are answered 429.
+    throttled: usize,
+}
+
+/// The server, and a controller that runs.
+struct Scene {
+    state: Arc<Mutex<State>>,
+    began: Instant,
+    end: watch::Sender<bool>,
+}
+
+/// A body that goes on until the sender is gone.
+struct Fed(mpsc::UnboundedReceiver<io::Result<Bytes>>);
+
+impl Body for Fed {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let polled = self.0.poll_recv(context);
+        polled.map(|item| item.map(|item| item.map(Frame::data)))
+    }
+}
+
+impl State {
+    fn new(namespaces: usize) -> Self {
+        let mut state = Self::default();
+        let names = (0..namespaces).map(|number| format!("team-{number}"));
+        state
+            .items
+            .insert(NAMESPACES, names.map(|name| namespace(&name)).collect());
+        let rule = json!({
+            "metadata": {"name": "acme", "uid": "rule", "generation": 1, "creationTimestamp": "2026-11-22T10:00:00Z"},
+            "spec": {
+                "images": ["ghcr.io"], "namespaces": {"include": ["team-*"]},
+                "secret": {"name": "ghcr", "copyFrom": {"namespace": "pullkey-sources", "name": "ghcr"}},
+            },
+        });
+        state.items.insert(RULES, vec![rule]);
+        state
+            .items
+            .insert("/api/v1/namespaces/pullkey-sources/secrets", vec![source("1")]);
+        state
+    }
+
+    fn answer(&mut self, method: &Method, target: &str, body: &[u8]) -> Reply {
+        if self.silent.is_some_and(|silent| target.starts_with(silent)) {
+            return Reply::Never;
+        }
+        let path = target.split(['?', '&']).next().unwrap();
+        if path.starts_with("/apis/coordination") {
+            if method == Method::GET {
+                return self.lease.clone().map_or(Reply::Never, Reply::Good);
+            }
+            return Reply::Good(self.set_lease(serde_json::from_slice(body).unwrap()));
+        }
+        if method == Method::PATCH && path.contains("/secrets/") {
+            self.writes.push((Instant::now(), path.to_owned()));
+            if self.throttled > 0 {
+                self.throttled -= 1;
+                return Reply::Throttled;
+            }
+            return Reply::Good(self.applied(body));
+        }
+        if method == Method::PATCH {
+            return Reply::Good(json!({}));
+        }
+        let listed = self.items.iter().find(|(list, _)| {
+            let next = target.strip_prefix(**list).and_then(|rest| rest.chars().next());
+            matches!(next, Some('?' | '&'))
+        });
+        let items = listed.map(|(_, items)| items.clone());
+        Reply::Good(json!({"metadata": {"resourceVersion": "1"}, "items": items}))
+    }
+
+    fn set_lease(&mut self, mut lease: Value) -> Value {
+        self.version += 1;
+        lease["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.lease = Some(lease.clone());
+        lease
+    }
+
+    /// The metadata of the copy that an apply makes.
+    fn applied(&mut self, body: &[u8]) -> Value {
+        self.version += 1;
+        let mut object: Value = serde_json::from_slice(body).unwrap();
+        let name = |key: &str| format!("f:{key}");
+        let owned = |key: &str| {
+            let keys = object["metadata"][key].as_object().unwrap().keys();
+            keys.map(|key| (name(key), json!({})))
+                .collect::<serde_json::Map<_, _>>()
+        };
+        let fields = json!({
+            "f:data": {"f:.dockerconfigjson": {}}, "f:type": {},
+            "f:metadata": {"f:labels": owned("labels"), "f:annotations": owned("annotations")},
+        });
+        object["metadata"]["uid"] = json!("copy");
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        object["metadata"]["managedFields"] = json!([{"manager": "pullkey", "operation": "Apply", "fieldsV1": fields}]);
+        json!({"metadata": object["metadata"]})
+    }
+}
+
+impl Scene {
+    /// A controller with these writes a second, one at once; the Lease is free.
+    fn new(state: State, per_second: u32) -> Self {
+        let mut state = state;
+        state.set_lease(lease(""));
+        let state = Arc::new(Mutex::new(state));
+        let served = Arc::clone(&state);
+        let service = service_fn(move |request: Request<kube::client::Body>| {
+            let state = Arc::clone(&served);
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect_bytes().await.map_err(io::Error::other)?;
+                let target = head.uri.to_string();
+                let (sender, receiver) = mpsc::unbounded_channel();
+                let mut response = Response::new(Fed(receiver));
+                if target.contains("watch=1") {
+                    let path = target.split(['?', '&']).next().unwrap().to_owned();
+                    state.lock().unwrap().watches.insert(path, sender);
+                    return Ok(response);
+                }
+                let reply = state.lock().unwrap().answer(&head.method, &target, &body);
+                let body = match reply {
+                    Reply::Good(body) => body,
+                    Reply::Throttled => {
+                        *response.status_mut() = hyper::StatusCode::TOO_MANY_REQUESTS;
+                        response.headers_mut().insert("retry-after", 3.into());
+                        json!({})
+                    }
+                    Reply::Never => std::future::pending().await,
+                };
+                let _ = sender.send(Ok(body.to_string().into()));
+                Ok::<_, io::Error>(response)
+            }
+        });
+        let settings = Settings {
+            plan: plan::Settings {
+                own_namespace: "pullkey".to_owned(),
+                source_namespaces: ["pullkey-sources".to_owned()].into(),
+                keep_copies: Duration::from_mins(10),
+            },
+            style: Style::default(),
+            writes: Allowance {
+                per_second,
+                burst: 1,
+                in_flight: 4,
+            },
+            identity: "this".to_owned(),
+        };
+        let client = Client::new(service, "default");
+        let (end, ends) = watch::channel(false);
+        tokio::spawn(async move {
+            let (metrics, readiness) = (Metrics::new([]), Readiness::without_certificate());
+            run(client, settings, &metrics, &readiness, ends).await
+        });
+        Self {
+            state,
+            began: Instant::now(),
+            end,
+        }
+    }
+
+    /// When copies were written, in whole seconds from the start, and where.
+    fn writes(&self) -> Vec<(u64, String)> {
+        let state = self.state.lock().unwrap();
+        let seconds = |when: &Instant| when.duration_since(self.began).as_secs();
+        let namespace = |path: &str| path.split('/').nth(4).unwrap().to_owned();
+        state
+            .writes
+            .iter()
+            .map(|(when, path)| (seconds(when), namespace(path)))
+            .collect()
+    }
+
+    fn holder(&self) -> String {
+        let state = self.state.lock().unwrap();
+        let holder = state.lease.as_ref().unwrap()["spec"]["holderIdentity"].as_str();
+        holder.unwrap_or_default().to_owned()
+    }
+
+    fn tell(&self, path: &str, line: &Value) {
+        let state = self.state.lock().unwrap();
+        let line = format!("{line}\n");
+        state.watches[path].send(Ok(line.into())).unwrap();
+    }
+}
+
+fn namespace(name: &str) -> Value {
+    json!({"metadata": {"name": name, "resourceVersion": "1"}})
+}
+
+fn source(version: &str) -> Value {
+    use base64::Engine as _;
+    let config = json!({"auths": {"ghcr.io": {"username": "puller", "password": version}}});
+    let data = base64::engine::general_purpose::STANDARD.encode(config.to_string());
+    json!({
+        "metadata": {"name": "ghcr", "namespace": "pullkey-sources", "uid": "source", "resourceVersion": version},
+        "type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": data},
+    })
+}
+
+fn lease(holder: &str) -> Value {
+    json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "pullkey-controller", "namespace": "pullkey"}, "spec": {"holderIdentity": holder},
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_before_the_last_list_is_complete() {
+    let mut state = State::new(1);
+    state.silent = Some(COPIES);
+    let scene = Scene::new(state, 100);
+    sleep(20 * SECOND).await;
+    assert_eq!((scene.writes(), scene.holder().as_str()), (vec![], "this"));
+    scene.state.lock().unwrap().silent = None;
+    sleep(60 * SECOND).await;
+    assert_eq!(scene.writes().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_taken_once_its_holder_was_silent_for_long_enough() {
+    let scene = Scene::new(State::new(1), 100);
+    scene.state.lock().unwrap().set_lease(lease("another"));
+    sleep(3 * SECOND).await;
+    let renewed = lease("another");
+    scene.state.lock().unwrap().set_lease(renewed);
+    sleep(4 * SECOND - SECOND / 4).await;
+    assert_eq!((scene.writes(), scene.holder().as_str()), (vec![], "another"));
+    sleep(SECOND + SECOND / 4).await;
+    assert_eq!((scene.writes().len(), scene.holder().as_str()), (1, "this"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_renew_stops_to_write_before_another_may_begin() {
+    let scene = Scene::new(State::new(20), 1);
+    sleep(2 * SECOND + SECOND / 2).await;
+    scene.state.lock().unwrap().silent = Some(LEASE);
+    sleep(30 * SECOND).await;
+    let (last, _) = scene.writes().pop().unwrap();
+    assert!((2..=5).contains(&last), "{last}");
+    scene.state.lock().unwrap().silent = None;
+    sleep(30 * SECOND).await;
+    assert_eq!(scene.writes().len(), 20, "and goes on as soon as it leads again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_ends_gives_the_lease_back_and_writes_no_more() {
+    let scene = Scene::new(State::new(20), 1);
+    sleep(3 * SECOND).await;
+    scene.end.send_replace(true);
+    sleep(SECOND / 10).await;
+    let written = scene.writes().len();
+    assert_eq!(scene.holder(), "");
+    sleep(10 * SECOND).await;
+    assert_eq!(scene.writes().len(), written);
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_keep_to_their_rate_and_a_newborn_waits_for_none_of_them() {
+    let scene = Scene::new(State::new(10), 1);
+    sleep(3 * SECOND + SECOND / 2).await;
+    let line = json!({"type": "ADDED", "object": namespace("team-new")});
+    scene.tell(NAMESPACES, &line);
+    sleep(20 * SECOND).await;
+    let writes = scene.writes();
+    let newborn = writes.iter().find(|(_, namespace)| namespace == "team-new").unwrap();
+    assert_eq!(newborn.0, 3);
+    let others = writes.iter().filter(|(_, namespace)| namespace != "team-new");
+    let seconds: Vec<_> = others.map(|(second, _)| *second).collect();
+    assert_eq!(seconds, (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_is_had_for_as_long_as_the_api_server_asks() {
+    let mut state = State::new(3);
+    state.throttled = 1;
+    let scene = Scene::new(state, 100);
+    sleep(20 * SECOND).await;
+    let seconds: Vec<_> = scene.writes().iter().map(|(second, _)| *second).collect();
+    assert_eq!(seconds.first(), Some(&0));
+    assert!(
+        seconds.iter().skip(1).all(|second| *second == 0 || *second >= 3),
+        "{seconds:?}"
+    );
+    assert_eq!(seconds.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_never_answered_is_given_up_and_made_again() {
+    let scene = Scene::new(State::new(1), 100);
+    scene.state.lock().unwrap().silent = Some("/api/v1/namespaces/team-0");
+    sleep(10 * SECOND).await;
+    scene.state.lock().unwrap().silent = None;
+    assert_eq!(scene.writes(), vec![]);
+    sleep(20 * SECOND).await;
+    assert_eq!(scene.writes().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_version_of_a_source_reaches_every_copy() {
+    let scene = Scene::new(State::new(3), 100);
+    sleep(SECOND).await;
+    assert_eq!(scene.writes().len(), 3);
+    let line = json!({"type": "MODIFIED", "object": source("2")});
+    scene.tell("/api/v1/namespaces/pullkey-sources/secrets", &line);
+    sleep(SECOND).await;
+    assert_eq!(scene.writes().len(), 6);
+}
