@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::harness::{Copier, Installation, Namespace, control_plane, pod, pull_secret, unique, until};
+use crate::harness::{Copier, Installation, Namespace, control_plane, pod, pull_secret, rule, unique, until};
 
 /// A rule's condition as `status reason`.
 fn condition(status: &Value, r#type: &str) -> String {
@@ -245,7 +245,7 @@ async fn whoever_steals_the_token_makes_no_other_secret_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_webhook_reads_no_secrets_and_writes_nothing() {
-    let installation = Installation::with_rules("").await;
+    let installation = Installation::with_rules(&rule("a", "a.example")).await;
     let token = installation.own.token("pullkey-webhook").await;
     let webhook = control_plane().api_with(&token).await;
     for path in [
