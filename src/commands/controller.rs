@@ -13,7 +13,7 @@ use pullkey::health;
 use pullkey::metrics::Metrics;
 use pullkey::readiness::Readiness;
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::process::{Ends, log, runtime};
 use super::{ExitStatus, Failure, cluster};
@@ -62,10 +62,6 @@ async fn serve(args: &ControllerArgs, settings: Settings) -> Result<ExitStatus, 
             info!("{name}: the Lease is given back");
             readiness.drain();
             let _ = end.send(true);
-            let name = signals.next().await;
-            warn!("{name} again");
-            // The other receiver goes with the program.
-            end.closed().await;
         }
     });
     if look_after(client, settings, &metrics, &readiness, ends).await {

@@ -16,7 +16,7 @@ use super::api::Api;
 use super::budget::Budget;
 use super::lease::Term;
 use super::rules::Book;
-use super::statuses::{Clerk, subject};
+use super::statuses::{Clerk, Written as StatusWritten, subject};
 use super::watches::{Change, Watches};
 use super::write::perform;
 use crate::cluster::namespaces::NamespaceFacts as ClusterNamespace;
@@ -136,29 +136,27 @@ impl<'m> Controller<'m> {
         }
     }
 
-    /// Returns only when a watch panicked.
+    /// Returns only when a watch or a write panicked.
     pub(super) async fn run(&mut self) {
         let mut batch = Vec::new();
         loop {
             let wake = self.began + self.turn();
             tokio::select! {
                 _ = self.watches.changes.recv_many(&mut batch, BATCH) => {}
-                Some(Ok(written)) = self.writes.join_next() => self.written(written),
-                Some(written) = self.clerk.next_answer() => {
-                    let is_written = self.clerk.answered(written, &mut self.book, self.began.elapsed());
-                    let result = if is_written { WriteResult::Done } else { WriteResult::Refused };
-                    self.metrics.written(WriteKind::Status, result);
-                    self.metrics.set_namespaces(self.book.namespaces());
-                }
+                Some(done) = self.writes.join_next() => match done {
+                    Ok(written) => self.written(written),
+                    Err(_) => return,
+                },
+                Some(done) = self.clerk.next_answer() => match done {
+                    Ok(written) => self.status_written(written),
+                    Err(_) => return,
+                },
                 Ok(()) = self.term.changed() => {}
                 () = sleep_until(wake) => {}
                 _ = self.watches.tasks.join_next() => return,
             }
             for change in batch.drain(..) {
                 self.apply(change);
-            }
-            while let Some(Ok(written)) = self.writes.try_join_next() {
-                self.written(written);
             }
         }
     }
@@ -311,6 +309,17 @@ impl<'m> Controller<'m> {
             self.metrics.newborn_served(now.saturating_sub(*born));
         }
         self.planner.report(&task, answer, now);
+    }
+
+    fn status_written(&mut self, written: StatusWritten) {
+        let is_written = self.clerk.answered(written, &mut self.book, self.began.elapsed());
+        let result = if is_written {
+            WriteResult::Done
+        } else {
+            WriteResult::Refused
+        };
+        self.metrics.written(WriteKind::Status, result);
+        self.metrics.set_namespaces(self.book.namespaces());
     }
 
     fn budget(&mut self, is_newborn: bool) -> &mut Budget {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff;
 use serde::Serialize;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tracing::debug;
 
 use super::announce::Subject;
@@ -182,8 +182,8 @@ impl Clerk {
     }
 
     /// Waits for an answer. To be told to [`Clerk::answered`].
-    pub(super) async fn next_answer(&mut self) -> Option<Written> {
-        self.writes.join_next().await?.ok()
+    pub(super) async fn next_answer(&mut self) -> Option<Result<Written, JoinError>> {
+        self.writes.join_next().await
     }
 
     /// Takes note of an answer, and says whether the status was written.
