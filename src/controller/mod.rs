@@ -2,7 +2,7 @@
 //!
 //! In: rules, sources, namespaces and copies as their watches tell them, the answers of the API server, and the clock,
 //! given as an argument. Out: one [`Task`](plan::Task) after the other, the most urgent first, and what to say about it
-//! in statuses and events. Nothing here writes, reads or waits.
+//! in statuses and events. Nothing here writes, reads or waits but `live`, which does what the rest decides.
 //!
 //! ```text
 //!   Secret ─► source ───────────┐                    answer ─► refusal ─► patience

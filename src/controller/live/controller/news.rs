@@ -1,0 +1,179 @@
+//! What the watches tell, told to the planner.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::{Awaited, Controller};
+use crate::cluster::namespaces::NamespaceFacts as ClusterNamespace;
+use crate::cluster::{Event, Key};
+use crate::controller::Moment;
+use crate::controller::live::objects::SourceObject;
+use crate::controller::live::watches::Change;
+use crate::controller::ownership::Observed;
+use crate::controller::plan::NamespaceFacts;
+use crate::metrics::{Resource, WatchFailure};
+use crate::rules::{Kind, SourceRef};
+
+impl Controller<'_> {
+    /// Tells the planner what a watch told.
+    pub(super) fn apply(&mut self, change: Change) {
+        let now = self.began.elapsed();
+        let resource = change.resource();
+        if let Some(trouble) = change.trouble() {
+            warn!(resource = resource.as_str(), "{trouble}");
+            if self.awaited.iter().any(|awaited| awaited.resource == resource) {
+                self.readiness
+                    .rules_awaited(format!("{}: {trouble}", resource.as_str()));
+            }
+        }
+        match change {
+            Change::Rules(kind, event) => {
+                let is_listed = matches!(event, Event::Listed { .. });
+                for uid in self.book.apply(kind, event, &mut self.planner, now) {
+                    if self.is_leading {
+                        self.clerk.touch(uid, &self.book, now);
+                    }
+                }
+                if is_listed {
+                    self.listed(resource, None);
+                }
+                self.count(resource, self.book.count(kind));
+            }
+            Change::Namespaces(event) => self.apply_namespaces(event, now),
+            Change::Sources(namespace, event) => self.apply_sources(&namespace, event),
+            Change::Copies(event) => self.apply_copies(event, now),
+            Change::Adoptions(event) => self.apply_adoptions(event, now),
+        }
+    }
+
+    fn apply_namespaces(&mut self, event: Event<ClusterNamespace>, now: Moment) {
+        match event {
+            Event::Listed { objects, bad } => {
+                let is_first = self.is_awaited(Resource::Namespaces, None);
+                let names: HashSet<&str> = objects.iter().map(|(key, _)| &*key.name).collect();
+                let names = names.into_iter().chain(bad.iter().map(|bad| &*bad.key.name)).collect();
+                self.planner.namespaces_listed(&names);
+                self.namespaces.retain(|name| names.contains(&**name));
+                for (key, facts) in objects {
+                    self.set_namespace(key, facts, is_first, now);
+                }
+                self.listed(Resource::Namespaces, None);
+            }
+            Event::Applied(key, facts) => self.set_namespace(key, facts, false, now),
+            Event::Deleted(key, _) => {
+                self.namespaces.remove(&key.name);
+                self.births.remove(&key.name);
+                self.planner.namespace_gone(&key.name);
+            }
+            Event::Bad(_) | Event::Trouble(_) => {}
+        }
+        self.count(Resource::Namespaces, (self.namespaces.len(), 0));
+    }
+
+    fn set_namespace(&mut self, key: Key, facts: ClusterNamespace, is_first_list: bool, now: Moment) {
+        let is_born = !self.namespaces.contains(&key.name) && !is_first_list;
+        let facts = NamespaceFacts {
+            labels: facts.labels,
+            is_terminating: facts.terminating,
+        };
+        self.planner.namespace_set(&key.name, facts, is_born);
+        if is_born {
+            self.births.insert(key.name.clone(), now);
+        }
+        self.namespaces.insert(key.name);
+    }
+
+    fn apply_sources(&mut self, namespace: &Arc<str>, event: Event<SourceObject>) {
+        let reference = |key: &Key| SourceRef {
+            namespace: namespace.to_string(),
+            name: key.name.to_string(),
+        };
+        match event {
+            Event::Listed { objects, bad } => {
+                for (key, object) in &objects {
+                    object.with(|secret| self.planner.source_set(&reference(key), secret));
+                }
+                let names = objects.iter().map(|(key, _)| &*key.name);
+                let names = names.chain(bad.iter().map(|bad| &*bad.key.name)).collect();
+                self.planner.sources_listed(namespace, &names);
+                self.listed(Resource::Sources, Some(namespace));
+            }
+            Event::Applied(key, object) => {
+                object.with(|secret| self.planner.source_set(&reference(&key), secret));
+            }
+            Event::Deleted(key, _) => self.planner.source_gone(&reference(&key)),
+            // One that cannot be read stays what it was.
+            Event::Bad(_) => {}
+            Event::Trouble(trouble) => {
+                let is_awaited = self.is_awaited(Resource::Sources, Some(namespace));
+                if matches!(trouble.failure, WatchFailure::Forbidden | WatchFailure::Missing) && is_awaited {
+                    // What others can be made of does not wait for it.
+                    self.planner.sources_unreadable(namespace);
+                    self.listed(Resource::Sources, Some(namespace));
+                }
+            }
+        }
+    }
+
+    fn apply_copies(&mut self, event: Event<Observed>, now: Moment) {
+        match event {
+            Event::Listed { objects, .. } => {
+                let targets: HashSet<_> = objects.iter().map(|(key, _)| (&*key.namespace, &*key.name)).collect();
+                self.planner.copies_listed(&targets, now);
+                for (key, observed) in objects {
+                    self.planner.copy_set(&key.namespace, &key.name, observed, now);
+                }
+                self.listed(Resource::Copies, None);
+            }
+            Event::Applied(key, observed) => self.planner.copy_set(&key.namespace, &key.name, observed, now),
+            Event::Deleted(key, Some(observed)) => {
+                self.planner.copy_gone(&key.namespace, &key.name, &observed.uid, now);
+            }
+            Event::Deleted(_, None) | Event::Bad(_) | Event::Trouble(_) => {}
+        }
+    }
+
+    /// What loses the label again, or is gone, is found out when it would be written.
+    fn apply_adoptions(&mut self, event: Event<Observed>, now: Moment) {
+        match event {
+            Event::Listed { objects, .. } => {
+                for (key, observed) in objects {
+                    self.planner.copy_set(&key.namespace, &key.name, observed, now);
+                }
+                self.listed(Resource::Adoptions, None);
+            }
+            Event::Applied(key, observed) => self.planner.copy_set(&key.namespace, &key.name, observed, now),
+            Event::Deleted(..) | Event::Bad(_) | Event::Trouble(_) => {}
+        }
+    }
+
+    fn is_awaited(&self, resource: Resource, namespace: Option<&Arc<str>>) -> bool {
+        let is_it = |awaited: &Awaited| awaited.resource == resource && awaited.namespace.as_ref() == namespace;
+        self.awaited.iter().any(is_it)
+    }
+
+    fn listed(&mut self, resource: Resource, namespace: Option<&Arc<str>>) {
+        if !self.is_awaited(resource, namespace) {
+            return;
+        }
+        self.awaited
+            .retain(|awaited| awaited.resource != resource || awaited.namespace.as_ref() != namespace);
+        if self.awaited.is_empty() {
+            info!(
+                rules = self.book.count(Kind::ClusterPullSecretRule).0,
+                namespaces = self.namespaces.len(),
+                copies = self.planner.copies(),
+                "the cluster is listed"
+            );
+            self.readiness.rules_loaded();
+        }
+    }
+
+    fn count(&self, resource: Resource, (good, refused): (usize, usize)) {
+        if let Some((_, metrics)) = self.watches.told.iter().find(|(known, _)| *known == resource) {
+            metrics.set_objects(good, refused);
+        }
+    }
+}
