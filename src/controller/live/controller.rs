@@ -21,6 +21,7 @@ use super::rules::Book;
 use super::statuses::{Clerk, Written as StatusWritten, subject};
 use super::watches::Watches;
 use super::write::perform;
+use crate::cluster::Key;
 use crate::controller::copy::Style;
 use crate::controller::event::{Event as Announcement, Regarding};
 use crate::controller::plan::{Action, Answer, Planner, Priority, Task};
@@ -57,6 +58,10 @@ pub(super) struct Controller<'m> {
     /// All namespaces, to tell births from changes.
     namespaces: HashSet<Box<str>>,
     births: HashMap<Box<str>, Moment>,
+    /// The Secrets that copies may be made of, to count them.
+    sources: HashSet<Key>,
+    /// Those that are handed over.
+    adoptions: HashSet<Key>,
     general: Budget,
     newborn: Budget,
     writes: JoinSet<Written>,
@@ -123,6 +128,8 @@ impl<'m> Controller<'m> {
             is_leading: false,
             namespaces: HashSet::new(),
             births: HashMap::new(),
+            sources: HashSet::new(),
+            adoptions: HashSet::new(),
             general: Budget::new(settings.writes),
             newborn: Budget::new(settings.writes),
             writes: JoinSet::new(),
@@ -197,7 +204,9 @@ impl<'m> Controller<'m> {
             self.is_leading = true;
             self.planner.start();
             self.touch_all(now);
+            // The first pass is as good as a proof.
             self.next_proof = now + PROOF;
+            self.is_proving = true;
         } else if !may_lead && self.is_leading {
             warn!("nothing is written any more: another replica may lead");
             self.is_leading = false;
@@ -365,6 +374,7 @@ impl<'m> Controller<'m> {
         let (waiting, held_back) = self.planner.backlog();
         self.metrics.set_waiting(waiting, held_back);
         self.metrics.set_copies(self.planner.copies());
+        self.count(Resource::Copies, (self.planner.copies(), 0));
         self.metrics.set_missed(self.planner.missed());
     }
 }

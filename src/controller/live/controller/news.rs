@@ -98,12 +98,18 @@ impl Controller<'_> {
                 let names = objects.iter().map(|(key, _)| &*key.name);
                 let names = names.chain(bad.iter().map(|bad| &*bad.key.name)).collect();
                 self.planner.sources_listed(namespace, &names);
+                self.sources.retain(|key| *key.namespace != **namespace);
+                self.sources.extend(objects.into_iter().map(|(key, _)| key));
                 self.listed(Resource::Sources, Some(namespace));
             }
             Event::Applied(key, object) => {
                 object.with(|secret| self.planner.source_set(&reference(&key), secret));
+                self.sources.insert(key);
             }
-            Event::Deleted(key, _) => self.planner.source_gone(&reference(&key)),
+            Event::Deleted(key, _) => {
+                self.planner.source_gone(&reference(&key));
+                self.sources.remove(&key);
+            }
             // One that cannot be read stays what it was.
             Event::Bad(_) => {}
             Event::Trouble(trouble) => {
@@ -115,6 +121,7 @@ impl Controller<'_> {
                 }
             }
         }
+        self.count(Resource::Sources, (self.sources.len(), 0));
     }
 
     fn apply_copies(&mut self, event: Event<Observed>, now: Moment) {
@@ -139,14 +146,20 @@ impl Controller<'_> {
     fn apply_adoptions(&mut self, event: Event<Observed>, now: Moment) {
         match event {
             Event::Listed { objects, .. } => {
+                self.adoptions = objects.iter().map(|(key, _)| key.clone()).collect();
                 for (key, observed) in objects {
                     self.planner.copy_set(&key.namespace, &key.name, observed, now);
                 }
                 self.listed(Resource::Adoptions, None);
             }
-            Event::Applied(key, observed) => self.planner.copy_set(&key.namespace, &key.name, observed, now),
-            Event::Deleted(..) | Event::Bad(_) | Event::Trouble(_) => {}
+            Event::Applied(key, observed) => {
+                self.planner.copy_set(&key.namespace, &key.name, observed, now);
+                self.adoptions.insert(key);
+            }
+            Event::Deleted(key, _) => _ = self.adoptions.remove(&key),
+            Event::Bad(_) | Event::Trouble(_) => {}
         }
+        self.count(Resource::Adoptions, (self.adoptions.len(), 0));
     }
 
     fn is_awaited(&self, resource: Resource, namespace: Option<&Arc<str>>) -> bool {
@@ -171,7 +184,7 @@ impl Controller<'_> {
         }
     }
 
-    fn count(&self, resource: Resource, (good, refused): (usize, usize)) {
+    pub(super) fn count(&self, resource: Resource, (good, refused): (usize, usize)) {
         if let Some((_, metrics)) = self.watches.told.iter().find(|(known, _)| *known == resource) {
             metrics.set_objects(good, refused);
         }
