@@ -69,6 +69,10 @@ fn essence(mut object: Value) -> Value {
     ] {
         object["metadata"].as_object_mut().unwrap().remove(member);
     }
+    let conditions = object.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        condition.as_object_mut().unwrap().remove("lastTransitionTime");
+    }
     object
 }
 
