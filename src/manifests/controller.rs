@@ -95,12 +95,17 @@ fn policy(options: &Options) -> Manifest {
                     ),
                     "name": "is-the-controller",
                 }],
+                // With what the API server would fill in: who applies this on the server's side owns it as a whole.
                 "matchConstraints": {
+                    "matchPolicy": "Equivalent",
+                    "namespaceSelector": {},
+                    "objectSelector": {},
                     "resourceRules": [{
                         "apiGroups": [""],
                         "apiVersions": ["v1"],
                         "operations": ["CREATE", "UPDATE", "DELETE"],
                         "resources": ["secrets"],
+                        "scope": "*",
                     }],
                 },
                 "validations": [
