@@ -198,7 +198,7 @@ async fn an_admin_installs_changes_and_removes_it_while_pods_are_created() {
     let registration = cluster.api.get(REGISTRATION).await.good();
     assert_eq!(registration["webhooks"][0]["failurePolicy"], "Fail");
     is_settled(&cluster, "install/overlays/given-certificate").await;
-    may_nothing(&cluster).await;
+    may_read_rules(&cluster).await;
 
     creation.strict.store(false, Ordering::SeqCst);
     cluster.run(&step("uninstall")).await;
@@ -254,8 +254,9 @@ async fn the_api_server_gives_the_reasons_that_the_readme_knows() {
     }
 }
 
-/// The webhook's service account may do what any other may that nobody has given a right to.
-async fn may_nothing(cluster: &Cluster) {
+/// The webhook's service account may read rules and what tells namespaces apart. Otherwise it may do what any other may
+/// that nobody has given a right to.
+async fn may_read_rules(cluster: &Cluster) {
     let ours = cluster.account("pullkey", "pullkey-webhook").await;
     let any = cluster.account("team-b", "default").await;
     for namespace in ["pullkey", "team-a", "kube-system"] {
@@ -268,9 +269,17 @@ async fn may_nothing(cluster: &Cluster) {
             let rules = ["resourceRules", "nonResourceRules"].map(|rules| status[rules].as_array().unwrap().clone());
             rules.iter().flatten().map(ToString::to_string).collect()
         };
-        assert_eq!(rights(&ours).await, rights(&any).await);
+        let (ours, mut expected) = (rights(&ours).await, rights(&any).await);
+        for (group, resources) in [
+            ("pullkey.dev", ["clusterpullsecretrules", "pullsecretrules"]),
+            ("", ["namespaces", "serviceaccounts"]),
+        ] {
+            let right = json!({"apiGroups": [group], "resources": resources, "verbs": ["list", "watch"]});
+            expected.insert(right.to_string());
+        }
+        assert_eq!(ours, expected);
     }
-    for path in ["/api/v1/namespaces", "/api/v1/secrets", "/api/v1/pods", REGISTRATION] {
+    for path in ["/api/v1/secrets", "/api/v1/pods", REGISTRATION] {
         assert_eq!(ours.get(path).await.status, 403);
     }
     for resource in ["secrets", "pods", "configmaps"] {

@@ -32,6 +32,8 @@ use super::{Api, GLANCE, Replica, until};
 const NAMESPACE: &str = "pullkey";
 /// The Service that the API server calls.
 const SERVICE: &str = "/api/v1/namespaces/pullkey/services/pullkey-webhook";
+/// The label of the webhook's Pods.
+const WEBHOOK: &str = "app.kubernetes.io/component=webhook";
 const PODS: &str = "/api/v1/namespaces/pullkey/pods";
 
 /// A cluster.
@@ -177,7 +179,7 @@ async fn play(socket: &Path, plane: &ControlPlane, replicas: &Mutex<Replicas>) {
     let balancer = Balancer::start().await;
     tokio::join!(
         lead_to_services(&proxy, &api, &balancer),
-        run_pods(&api, &balancer, replicas)
+        run_pods(plane, &api, &balancer, replicas)
     );
 }
 
@@ -210,21 +212,21 @@ async fn lead(client: UnixStream, service: Option<String>, balancer: SocketAddr)
     copy_bidirectional(&mut client, &mut server).await.map(drop)
 }
 
-/// Does what a scheduler and a kubelet do with the Pods of Pullkey's namespace.
-async fn run_pods(api: &Api, balancer: &Balancer, replicas: &Mutex<Replicas>) {
+/// Does what a scheduler and a kubelet do with the webhook's Pods; the controller's stay where they are, unscheduled.
+async fn run_pods(plane: &ControlPlane, api: &Api, balancer: &Balancer, replicas: &Mutex<Replicas>) {
     loop {
-        let list = api.get(PODS).await.good();
+        let list = api.get(&format!("{PODS}?labelSelector={WEBHOOK}")).await.good();
         let pods = list["items"].as_array().unwrap();
         let mut replicas = replicas.lock().await;
         for pod in pods {
-            look_after(pod, api, balancer, &mut replicas).await;
+            look_after(pod, plane, api, balancer, &mut replicas).await;
         }
         drop(replicas);
         sleep(GLANCE).await;
     }
 }
 
-async fn look_after(pod: &Value, api: &Api, balancer: &Balancer, replicas: &mut Replicas) {
+async fn look_after(pod: &Value, plane: &ControlPlane, api: &Api, balancer: &Balancer, replicas: &mut Replicas) {
     let name = pod["metadata"]["name"].as_str().unwrap();
     let path = format!("{PODS}/{name}");
     let is_wanted = pod["metadata"]["deletionTimestamp"].is_null();
@@ -240,7 +242,7 @@ async fn look_after(pod: &Value, api: &Api, balancer: &Balancer, replicas: &mut 
             if api.create(&format!("{path}/binding"), &node).await.status != 201 {
                 return; // It is gone.
             }
-            let replica = Replica::start(api, NAMESPACE, pod, &[]).await;
+            let replica = Replica::start(plane, api, NAMESPACE, pod, &[]).await;
             balancer.add(replica.target);
             let running = Running {
                 replica,

@@ -174,7 +174,7 @@ impl Installation {
     /// Starts one more replica, which gets calls once it is ready.
     pub(crate) async fn add_replica(&mut self, arguments: &[&str]) -> &Replica {
         let template = &self.deployment["spec"]["template"];
-        let replica = Replica::start(&self.api, &self.id, template, arguments).await;
+        let replica = Replica::start(control_plane(), &self.api, &self.id, template, arguments).await;
         self.balancer.add(replica.target);
         self.replicas.push(replica);
         self.replicas.last().unwrap()

@@ -20,6 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::balancer::Target;
+use super::plane::ControlPlane;
 use super::{Api, Namespace, control_plane, control_plane_program, unique, until};
 
 /// A webhook that runs, until it is dropped at the latest.
@@ -35,7 +36,13 @@ pub(crate) struct Replica {
 impl Replica {
     /// Starts the first container of a Pod template of that namespace, with `more` arguments, and waits until it
     /// listens; it may not be ready yet.
-    pub(crate) async fn start(api: &Api, namespace: &str, template: &Value, more: &[&str]) -> Self {
+    pub(crate) async fn start(
+        plane: &ControlPlane,
+        api: &Api,
+        namespace: &str,
+        template: &Value,
+        more: &[&str],
+    ) -> Self {
         let spec = template["spec"].clone();
         let volumes = control_plane().temporary_folder();
         mount(api, namespace, &spec, volumes.path()).await;
@@ -74,7 +81,7 @@ impl Replica {
         };
         let kubeconfig = volumes.path().join("kubeconfig");
         let token = home.token(account).await;
-        fs::write(&kubeconfig, control_plane().kubeconfig_with(&token)).unwrap();
+        fs::write(&kubeconfig, plane.kubeconfig_with(&token)).unwrap();
         let mut child = Command::new(control_plane_program())
             .args(["hold", env!("CARGO_BIN_EXE_pullkey")])
             .args(&arguments)
