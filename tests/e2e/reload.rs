@@ -1,12 +1,42 @@
 //! Rules that change while Pods are created.
 
-use crate::harness::{Installation, Load, Setup, get, rules_for_load, until};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::harness::{IMAGE, Installation, Load, Setup, connect, get, pod, rules_for_load, until};
 
 /// Waits until every replica has looked at its rules that often since it started, with that result.
 async fn reloaded(installation: &Installation, result: &str, times: f64) {
     for replica in &installation.replicas {
         until("the webhook reloads its rules", async || {
             (replica.metric("pullkey_rules_reloads_total", result).await >= times).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Waits until each replica answers with that secret: rules that are read are in force a moment later.
+async fn in_force(installation: &Installation, secret: &str) {
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "a", "operation": "CREATE", "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "namespace": "default", "object": pod(&[IMAGE]),
+        },
+    })
+    .to_string();
+    let request = format!(
+        "POST /mutate HTTP/1.1\r\nhost: webhook\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{review}",
+        review.len()
+    );
+    for replica in &installation.replicas {
+        until("the new rules are in force", async || {
+            let mut stream = connect(replica.target.serving, &installation.authority).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer.contains(&format!("\"secrets\":\"{secret}\"")).then_some(())
         })
         .await;
     }
@@ -28,9 +58,10 @@ async fn while_rules_change_each_pod_gets_the_old_answer_or_the_new_one() {
     let load = Load::dry(&pullkey.namespace().await, 4);
     load.reaches(100).await;
     load.next_phase();
-    for times in 1_u8..=3 {
-        pullkey.set_rules(&rules_for_load(&format!("new-{times}"))).await;
-        reloaded(&pullkey, "success", f64::from(times)).await;
+    for times in 1..=3 {
+        let secret = format!("new-{times}");
+        pullkey.set_rules(&rules_for_load(&secret)).await;
+        in_force(&pullkey, &secret).await;
     }
     load.next_phase();
     load.reaches(100).await;
