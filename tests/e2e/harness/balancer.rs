@@ -92,7 +92,7 @@ async fn follow(targets: Arc<Mutex<Vec<Target>>>, endpoints: Arc<Mutex<Vec<Socke
 
 /// Whether `/readyz` answers 200, as a kubelet's probe asks it.
 pub(crate) async fn is_ready(health: SocketAddr) -> bool {
-    super::replica::get(health, "/readyz")
+    super::process::get(health, "/readyz")
         .await
         .is_some_and(|(status, _)| status == 200)
 }

@@ -4,20 +4,17 @@
 //! It looks at all rules of the cluster, so there is one at a time: a test that has one keeps the others waiting. What
 //! differs from what an admin applies: objects in no namespace have names of their own.
 
+use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::sync::{Mutex as Lock, MutexGuard};
 
-use super::installation::with_own_name;
-use super::replica::get;
-use super::{Api, Namespace, RULES, control_plane, control_plane_program, install_kinds, unique, until};
+use super::installation::{rendered, with_own_name};
+use super::process::{Process, get};
+use super::{Api, Namespace, RULES, control_plane, install_kinds, unique, until};
 
 static ONE_AT_A_TIME: Lock<()> = Lock::const_new(());
 
@@ -35,13 +32,6 @@ pub(crate) struct Copier {
     turn: MutexGuard<'static, ()>,
 }
 
-/// A running controller.
-pub(crate) struct Process {
-    child: Child,
-    said: Arc<Mutex<String>>,
-    pub(crate) health: SocketAddr,
-}
-
 impl Copier {
     /// An installation with one replica, which leads.
     pub(crate) async fn start(arguments: &[&str]) -> Self {
@@ -50,7 +40,7 @@ impl Copier {
         install_kinds(&api).await;
         let id = unique("copier");
         let sources = Namespace::named(&format!("{id}-sources"), &json!({})).await;
-        let objects = rendered(&id, &sources.name);
+        let objects = objects(&id, &sources.name);
         let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
         let container = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
         let container = container
@@ -97,7 +87,9 @@ impl Copier {
 
     /// One more replica, once it is ready.
     pub(crate) async fn add_replica(&mut self) {
-        let process = Process::start(&self.arguments, &self.kubeconfig).await;
+        let kubeconfig = self.kubeconfig.path().to_str().unwrap().to_owned();
+        let environment = [("KUBECONFIG".to_owned(), kubeconfig)];
+        let process = Process::start(&self.arguments, environment, &env::temp_dir()).await;
         until("the controller is ready", async || {
             let (status, _) = get(process.health, "/readyz").await?;
             (status == 200).then_some(())
@@ -109,7 +101,7 @@ impl Copier {
     /// Which of the replicas leads.
     pub(crate) async fn leader(&self) -> Option<usize> {
         for (index, replica) in self.replicas.iter().enumerate() {
-            if replica.metric("pullkey_leader").await > 0.0 {
+            if replica.metric("pullkey_leader", "").await > 0.0 {
                 return Some(index);
             }
         }
@@ -171,79 +163,6 @@ impl Drop for Copier {
         for rule in self.rules.lock().unwrap().iter() {
             let _ = control_plane().try_kubectl(&["delete", "cpsr", rule, "--ignore-not-found"], "");
         }
-        if thread::panicking() {
-            for replica in &self.replicas {
-                eprintln!("the controller said:\n{}", replica.log());
-            }
-        }
-    }
-}
-
-impl Process {
-    async fn start(arguments: &[String], kubeconfig: &NamedTempFile) -> Self {
-        let mut child = Command::new(control_plane_program())
-            .args(["hold", env!("CARGO_BIN_EXE_pullkey")])
-            .args(arguments)
-            .env_clear()
-            .env("KUBECONFIG", kubeconfig.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let listener = Arc::clone(&said);
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let mut said = listener.lock().unwrap();
-                said.push_str(&line);
-                said.push('\n');
-            }
-        });
-        let health = until("the controller says where it answers", async || {
-            if let Some(ended) = child.try_wait().unwrap() {
-                panic!("the controller has ended with {ended}:\n{}", said.lock().unwrap());
-            }
-            let said = said.lock().unwrap();
-            let mut events = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let health = events.find_map(|event| Some(event["fields"]["health"].as_str()?.to_owned()))?;
-            health.strip_prefix("http://")?.parse().ok()
-        })
-        .await;
-        Self { child, said, health }
-    }
-
-    pub(crate) fn log(&self) -> String {
-        self.said.lock().unwrap().clone()
-    }
-
-    /// The sum of a metric over all its labels.
-    pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let text = get(self.health, "/metrics")
-            .await
-            .map(|(_, text)| text)
-            .unwrap_or_default();
-        let of_name = |line: &&str| line.split(['{', ' ']).next() == Some(name);
-        text.lines()
-            .filter(of_name)
-            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
-            .sum()
-    }
-
-    /// Sends a signal such as `TERM`.
-    pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
     }
 }
 
@@ -263,21 +182,8 @@ fn rule_path(name: &str) -> String {
 }
 
 /// The controller's objects, and its namespace.
-fn rendered(namespace: &str, sources: &str) -> Vec<Value> {
-    let output = Command::new(env!("CARGO_BIN_EXE_pullkey"))
-        .args([
-            "manifests",
-            "--output=json",
-            "--namespace",
-            namespace,
-            "--source-namespace",
-            sources,
-        ])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let list: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let objects = list["items"].as_array().unwrap().iter().cloned();
+fn objects(namespace: &str, sources: &str) -> Vec<Value> {
+    let objects = rendered(namespace, &["--source-namespace", sources]).into_iter();
     let is_ours = |object: &Value| {
         object["metadata"]["name"] == *namespace
             || object["metadata"]["labels"]["app.kubernetes.io/component"] == "controller"

@@ -131,7 +131,10 @@ impl Installation {
         install_kinds(&api).await;
         let id = unique("pullkey");
         let authority = Arc::new(Authority::new(SystemTime::now()).unwrap());
-        let mut objects = rendered(&id, &authority, setup.options);
+        let bundle = NamedTempFile::new().unwrap();
+        fs::write(bundle.path(), &authority.pair().certificate).unwrap();
+        let given = ["--certificate=given", "--ca-bundle", bundle.path().to_str().unwrap()];
+        let mut objects = rendered(&id, &[&given, setup.options].concat());
         // The controller has an installation of its own.
         objects.retain(|object| object["metadata"]["labels"]["app.kubernetes.io/component"] != "controller");
         let mut objects: Vec<_> = objects.into_iter().map(|object| with_own_name(object, &id)).collect();
@@ -342,20 +345,10 @@ impl Drop for Installation {
     }
 }
 
-/// What `pullkey manifests` prints for that namespace and a certificate of that authority.
-fn rendered(namespace: &str, authority: &Authority, options: &[&str]) -> Vec<Value> {
-    let bundle = NamedTempFile::new().unwrap();
-    fs::write(bundle.path(), &authority.pair().certificate).unwrap();
+/// What `pullkey manifests` prints for that namespace.
+pub(super) fn rendered(namespace: &str, options: &[&str]) -> Vec<Value> {
     let output = Command::new(env!("CARGO_BIN_EXE_pullkey"))
-        .args([
-            "manifests",
-            "--output=json",
-            "--namespace",
-            namespace,
-            "--certificate=given",
-        ])
-        .arg("--ca-bundle")
-        .arg(bundle.path())
+        .args(["manifests", "--output=json", "--namespace", namespace])
         .args(options)
         .output()
         .unwrap();

@@ -13,6 +13,7 @@ mod load;
 mod namespace;
 mod other;
 mod plane;
+mod process;
 mod replica;
 mod tls;
 
@@ -30,7 +31,8 @@ pub(crate) use load::{IMAGE, Load, Tally, rules_for_load};
 pub(crate) use namespace::{Namespace, named, pod, pull_secrets, with};
 pub(crate) use other::{Other, allowed};
 pub(crate) use plane::{control_plane, control_plane_program};
-pub(crate) use replica::{Replica, get};
+pub(crate) use process::get;
+pub(crate) use replica::Replica;
 pub(crate) use tls::{Hello, connect, next_hello, served_certificate};
 
 /// How long anything that has to happen may take on a machine that is busy.

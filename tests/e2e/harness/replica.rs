@@ -4,29 +4,22 @@
 //! Only two things differ, since there is no network of Pods: it listens on a port of loopback that is free, and its
 //! volumes are somewhere else.
 
-use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::balancer::Target;
 use super::plane::ControlPlane;
-use super::{Api, Namespace, control_plane, control_plane_program, unique, until};
+use super::process::{Process, address};
+use super::{Api, Namespace, control_plane, unique};
 
 /// A webhook that runs, until it is dropped at the latest.
 pub(crate) struct Replica {
-    child: Child,
-    said: Arc<Mutex<String>>,
+    process: Process,
     volumes: TempDir,
     spec: Value,
     namespace: String,
@@ -82,38 +75,14 @@ impl Replica {
         let kubeconfig = volumes.path().join("kubeconfig");
         let token = home.token(account).await;
         fs::write(&kubeconfig, plane.kubeconfig_with(&token)).unwrap();
-        let mut child = Command::new(control_plane_program())
-            .args(["hold", env!("CARGO_BIN_EXE_pullkey")])
-            .args(&arguments)
-            .env_clear()
-            .env("KUBECONFIG", kubeconfig)
-            .envs(environment)
-            .current_dir(volumes.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let listener = Arc::clone(&said);
-        thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let mut said = listener.lock().unwrap();
-                said.push_str(&line);
-                said.push('\n');
-            }
-        });
-        let target = until("the webhook says where it serves", async || {
-            if let Some(ended) = child.try_wait().unwrap() {
-                panic!("the webhook has ended with {ended}:\n{}", said.lock().unwrap());
-            }
-            serving(&said.lock().unwrap())
-        })
-        .await;
+        let own = ("KUBECONFIG".to_owned(), kubeconfig.to_str().unwrap().to_owned());
+        let process = Process::start(&arguments, [own].into_iter().chain(environment), volumes.path()).await;
+        let target = Target {
+            serving: address(&process.serving["url"]).unwrap(),
+            health: process.health,
+        };
         Self {
-            child,
-            said,
+            process,
             volumes,
             spec,
             namespace: namespace.to_owned(),
@@ -125,78 +94,21 @@ impl Replica {
     pub(crate) async fn refresh_volumes(&self, api: &Api) {
         mount(api, &self.namespace, &self.spec, self.volumes.path()).await;
     }
+}
 
-    pub(crate) fn log(&self) -> String {
-        self.said.lock().unwrap().clone()
-    }
+/// A replica is its process, and the volumes that it reads.
+impl Deref for Replica {
+    type Target = Process;
 
-    /// The sum of a metric over all its labels that hold `labels`.
-    pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
-        let is_asked = |line: &&str| {
-            let rest = line.strip_prefix(name);
-            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
-        };
-        self.metrics()
-            .await
-            .lines()
-            .filter(is_asked)
-            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
-            .sum()
-    }
-
-    /// All its metrics, as Prometheus reads them.
-    pub(crate) async fn metrics(&self) -> String {
-        get(self.target.health, "/metrics").await.expect("metrics").1
-    }
-
-    /// Sends a signal such as `TERM`.
-    pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
-    }
-
-    /// Whether it has ended.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
-    }
-
-    /// Waits for its end.
-    pub(crate) async fn ended(&mut self) -> ExitStatus {
-        until("the webhook ends", async || self.child.try_wait().unwrap()).await
+    fn deref(&self) -> &Process {
+        &self.process
     }
 }
 
-impl Drop for Replica {
-    fn drop(&mut self) {
-        // What holds the webhook kills it when its standard input closes; a test wants it gone, and not only going.
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-        if thread::panicking() {
-            eprintln!("the webhook at {} said:\n{}", self.target.serving, self.log());
-        }
+impl DerefMut for Replica {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
     }
-}
-
-/// Where it serves, from its own word.
-fn serving(said: &str) -> Option<Target> {
-    let events = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut events = events.map(|event| event["fields"].clone());
-    let event = events.find(|fields| fields["message"] == "serving")?;
-    let address = |field: &str, scheme: &str| -> Option<SocketAddr> {
-        event[field]
-            .as_str()?
-            .strip_prefix(scheme)?
-            .split('/')
-            .next()?
-            .parse()
-            .ok()
-    };
-    Some(Target {
-        serving: address("url", "https://")?,
-        health: address("health", "http://")?,
-    })
 }
 
 /// A text of the container with the places of its volumes on this machine.
@@ -246,15 +158,4 @@ async fn mount(api: &Api, namespace: &str, spec: &Value, volumes: &Path) {
 fn decode(text: &str) -> Vec<u8> {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.decode(text).unwrap()
-}
-
-/// Status and body of a plain HTTP answer, unless nobody answers.
-pub(crate) async fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(address).await.ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: replica\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
