@@ -3,11 +3,10 @@
 use serde_json::{Value, json};
 
 use super::options::NamespaceName;
-use super::workload::{container_security, pod_security, probe, pull_secrets, spread_over};
+use super::part::{HEALTH, Part, Pods};
 use super::{Manifest, NAME, Options, controller_labels};
 use crate::controller::{ADOPT_LABEL, COPY_LABEL, FIELD_MANAGER};
 use crate::credentials::ConfigForm;
-use crate::health::{LIVEZ, READYZ};
 use crate::rules::Kind;
 use crate::rules::compile::API_VERSION;
 use crate::rules::namespaces::PROTECTED;
@@ -231,98 +230,47 @@ fn subject(options: &Options) -> Value {
     json!({"kind": "ServiceAccount", "name": CONTROLLER, "namespace": options.namespace})
 }
 
-fn deployment(options: &Options) -> Manifest {
-    Manifest::new(
-        "The controller. One replica writes; the other one watches, knows the same, and takes over within seconds.",
-        json!({
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"labels": controller_labels(), "name": CONTROLLER, "namespace": options.namespace},
-            "spec": {
-                "replicas": 2,
-                "selector": {"matchLabels": controller_labels()},
-                "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}, "type": "RollingUpdate"},
-                "template": {
-                    "metadata": {"labels": controller_labels()},
-                    "spec": {
-                        "automountServiceAccountToken": true,
-                        "containers": [container(options)],
-                        "enableServiceLinks": false,
-                        "imagePullSecrets": pull_secrets(options),
-                        "nodeSelector": {"kubernetes.io/os": "linux"},
-                        "priorityClassName": options.priority_class,
-                        "securityContext": pod_security(),
-                        "serviceAccountName": CONTROLLER,
-                        "terminationGracePeriodSeconds": 10,
-                        "topologySpreadConstraints": [
-                            spread_over("kubernetes.io/hostname", &controller_labels()),
-                            spread_over("topology.kubernetes.io/zone", &controller_labels()),
-                        ],
-                    },
-                },
-            },
-        }),
-    )
+fn part(options: &Options) -> Part<'_> {
+    Part {
+        name: CONTROLLER,
+        labels: controller_labels(),
+        options,
+    }
 }
 
-fn container(options: &Options) -> Value {
-    let health = options.health_port;
+fn deployment(options: &Options) -> Manifest {
     let mut arguments = vec![
         "controller".to_owned(),
-        format!("--health-listen=[::]:{health}"),
+        format!("--health-listen=[::]:{}", options.health_port),
         format!("--own-namespace={}", options.namespace),
     ];
-    arguments.extend(
-        options
-            .source_namespaces
-            .iter()
-            .map(|namespace| format!("--source-namespace={namespace}")),
-    );
+    let sources = options.source_namespaces.iter();
+    arguments.extend(sources.map(|namespace| format!("--source-namespace={namespace}")));
     arguments.push("--log-format=json".to_owned());
-    json!({
-        "args": arguments,
-        "image": options.image,
-        "livenessProbe": probe(LIVEZ, 10, 3),
-        "name": "controller",
-        "ports": [{"containerPort": health, "name": "health", "protocol": "TCP"}],
-        "readinessProbe": probe(READYZ, 5, 2),
-        "resources": {"limits": {"memory": "256Mi"}, "requests": {"cpu": "20m", "memory": "64Mi"}},
-        "securityContext": container_security(),
-        "startupProbe": probe(LIVEZ, 1, 60),
-    })
+    let pods = Pods {
+        replicas: 2,
+        name: "controller",
+        arguments,
+        ports: &[(HEALTH, options.health_port)],
+        cpu: "20m",
+        grace: 10,
+        volumes: None,
+        mounts: None,
+    };
+    part(options).deployment(
+        "The controller. One replica writes; the other one watches, knows the same, and takes over within seconds.",
+        &pods,
+    )
 }
 
 fn disruption_budget(options: &Options) -> Manifest {
-    Manifest::new(
-        "A drained node takes one replica along, never both.",
-        json!({
-            "apiVersion": "policy/v1",
-            "kind": "PodDisruptionBudget",
-            "metadata": {"labels": controller_labels(), "name": CONTROLLER, "namespace": options.namespace},
-            "spec": {
-                "maxUnavailable": 1,
-                "selector": {"matchLabels": controller_labels()},
-                "unhealthyPodEvictionPolicy": "AlwaysAllow",
-            },
-        }),
-    )
+    part(options).disruption_budget("A drained node takes one replica along, never both.")
 }
 
 fn network_policy(options: &Options) -> Manifest {
-    Manifest::new(
-        format!(
-            "Probes and metrics come in. What goes out goes to the API server, whose address differs from cluster to cluster:\n\
-             whoever knows it adds it as an `egress`. The labels are those of {NAME}'s other parts."
-        ),
-        json!({
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "NetworkPolicy",
-            "metadata": {"labels": controller_labels(), "name": CONTROLLER, "namespace": options.namespace},
-            "spec": {
-                "ingress": [{"ports": [{"port": options.health_port, "protocol": "TCP"}]}],
-                "podSelector": {"matchLabels": controller_labels()},
-                "policyTypes": ["Ingress"],
-            },
-        }),
-    )
+    let comment = format!(
+        "Probes and metrics come in. What goes out goes to the API server, whose address differs from cluster to cluster:\n\
+         whoever knows it adds it as an `egress`. The labels are those of {NAME}'s other parts."
+    );
+    part(options).network_policy(comment, &[options.health_port])
 }

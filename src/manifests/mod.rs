@@ -15,6 +15,7 @@ mod certificate;
 mod controller;
 mod kinds;
 mod options;
+mod part;
 mod registration;
 mod tree;
 mod workload;

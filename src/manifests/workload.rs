@@ -1,9 +1,9 @@
 //! What runs the webhook, and what is around it.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::part::{HEALTH, Part, Pods};
 use super::{CERTIFICATE, CLUSTER_CRITICAL, Manifest, Options, RULES, WEBHOOK, labels, webhook_labels};
-use crate::health::{LIVEZ, READYZ};
 use crate::rules::Kind;
 use crate::rules::compile::API_VERSION;
 use crate::server::Settings;
@@ -12,9 +12,8 @@ use crate::server::Settings;
 const RULES_DIRECTORY: &str = "/etc/pullkey/rules";
 /// And its certificate.
 const CERTIFICATE_DIRECTORY: &str = "/etc/pullkey/tls";
-/// The names of the two ports.
+/// The name of the port for calls.
 const HTTPS: &str = "https";
-const HEALTH: &str = "health";
 /// What the Service listens on; a registration that names no port means this one.
 pub(super) const SERVICE_PORT: u16 = 443;
 /// What a kubelet may be late with the signal and a process with its end, in seconds.
@@ -170,50 +169,11 @@ fn deployment(options: &Options) -> Manifest {
          some; a preferred anti-affinity would say the same twice. No user is named: the image has one without rights,\n\
          and OpenShift chooses its own. Nothing is mounted by subPath, which would never be updated."
     );
-    Manifest::new(
-        comment,
-        json!({
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"labels": webhook_labels(), "name": WEBHOOK, "namespace": options.namespace},
-            "spec": {
-                "replicas": options.replicas,
-                "selector": {"matchLabels": webhook_labels()},
-                "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}, "type": "RollingUpdate"},
-                "template": {
-                    "metadata": {"labels": webhook_labels()},
-                    "spec": {
-                        "automountServiceAccountToken": true,
-                        "containers": [container(options, grace)],
-                        "enableServiceLinks": false,
-                        "imagePullSecrets": pull_secrets(options),
-                        "nodeSelector": {"kubernetes.io/os": "linux"},
-                        "priorityClassName": options.priority_class,
-                        "securityContext": pod_security(),
-                        "serviceAccountName": WEBHOOK,
-                        "terminationGracePeriodSeconds": grace + last_resort + END_MARGIN,
-                        "topologySpreadConstraints": [
-                            spread_over("kubernetes.io/hostname", &webhook_labels()),
-                            spread_over("topology.kubernetes.io/zone", &webhook_labels()),
-                        ],
-                        "volumes": [
-                            {"configMap": {"name": RULES}, "name": "rules"},
-                            {"name": "tls", "secret": {"secretName": CERTIFICATE}},
-                        ],
-                    },
-                },
-            },
-        }),
-    )
-}
-
-fn container(options: &Options, grace: u64) -> Value {
-    let (https, health) = (options.https_port, options.health_port);
     // `[::]` takes calls over IPv6 and IPv4.
-    let arguments = [
+    let arguments = vec![
         "webhook".to_owned(),
-        format!("--listen=[::]:{https}"),
-        format!("--health-listen=[::]:{health}"),
+        format!("--listen=[::]:{}", options.https_port),
+        format!("--health-listen=[::]:{}", options.health_port),
         format!("--tls-cert={CERTIFICATE_DIRECTORY}/tls.crt"),
         format!("--tls-key={CERTIFICATE_DIRECTORY}/tls.key"),
         "--cluster".to_owned(),
@@ -222,99 +182,42 @@ fn container(options: &Options, grace: u64) -> Value {
         format!("--drain-grace={grace}s"),
         "--log-format=json".to_owned(),
     ];
-    json!({
-        "args": arguments,
-        "image": options.image,
-        "livenessProbe": probe(LIVEZ, 10, 3),
-        "name": "webhook",
-        "ports": [
-            {"containerPort": https, "name": HTTPS, "protocol": "TCP"},
-            {"containerPort": health, "name": HEALTH, "protocol": "TCP"},
-        ],
-        "readinessProbe": probe(READYZ, 5, 2),
-        "resources": {"limits": {"memory": "256Mi"}, "requests": {"cpu": "50m", "memory": "64Mi"}},
-        "securityContext": container_security(),
-        // Every second, so that a rollout waits for nothing, and for a minute, so that a busy node kills nobody.
-        "startupProbe": probe(LIVEZ, 1, 60),
-        "volumeMounts": [
+    let pods = Pods {
+        replicas: options.replicas.get(),
+        name: "webhook",
+        arguments,
+        ports: &[(HTTPS, options.https_port), (HEALTH, options.health_port)],
+        cpu: "50m",
+        grace: grace + last_resort + END_MARGIN,
+        volumes: Some(json!([
+            {"configMap": {"name": RULES}, "name": "rules"},
+            {"name": "tls", "secret": {"secretName": CERTIFICATE}},
+        ])),
+        mounts: Some(json!([
             {"mountPath": RULES_DIRECTORY, "name": "rules", "readOnly": true},
             {"mountPath": CERTIFICATE_DIRECTORY, "name": "tls", "readOnly": true},
-        ],
-    })
+        ])),
+    };
+    part(options).deployment(comment, &pods)
 }
 
-pub(super) fn pod_security() -> Value {
-    json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}})
-}
-
-pub(super) fn container_security() -> Value {
-    json!({
-        "allowPrivilegeEscalation": false,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": true,
-    })
-}
-
-pub(super) fn probe(path: &str, period: u32, failures: u32) -> Value {
-    json!({
-        "failureThreshold": failures,
-        "httpGet": {"path": path, "port": HEALTH},
-        "periodSeconds": period,
-        "timeoutSeconds": 3,
-    })
-}
-
-pub(super) fn pull_secrets(options: &Options) -> Option<Vec<Value>> {
-    let secrets = options.pull_secrets.iter().map(|name| json!({"name": name}));
-    (!options.pull_secrets.is_empty()).then(|| secrets.collect())
-}
-
-/// Counted within one revision, or the Pods of an old one would push those of the next together.
-pub(super) fn spread_over(topology: &str, labels: &Value) -> Value {
-    json!({
-        "labelSelector": {"matchLabels": labels},
-        "matchLabelKeys": ["pod-template-hash"],
-        "maxSkew": 1,
-        "topologyKey": topology,
-        "whenUnsatisfiable": "ScheduleAnyway",
-    })
+fn part(options: &Options) -> Part<'_> {
+    Part {
+        name: WEBHOOK,
+        labels: webhook_labels(),
+        options,
+    }
 }
 
 fn disruption_budget(options: &Options) -> Manifest {
-    Manifest::new(
+    part(options).disruption_budget(
         "A drained node takes one webhook along, never all. One that is not ready serves nobody and holds up no drain.",
-        json!({
-            "apiVersion": "policy/v1",
-            "kind": "PodDisruptionBudget",
-            "metadata": {"labels": webhook_labels(), "name": WEBHOOK, "namespace": options.namespace},
-            "spec": {
-                "maxUnavailable": 1,
-                "selector": {"matchLabels": webhook_labels()},
-                "unhealthyPodEvictionPolicy": "AlwaysAllow",
-            },
-        }),
     )
 }
 
 fn network_policy(options: &Options) -> Manifest {
-    Manifest::new(
-        "Calls, probes and metrics come in. The API server, which calls and is asked, is no Pod, so only its address could be\n\
+    let comment = "Calls, probes and metrics come in. The API server, which calls and is asked, is no Pod, so only its address could be\n\
          named, and that differs from cluster to cluster: whoever knows it adds a `from` and an `egress`. Many networks let\n\
-         nodes through in any case, so this is no proof of who calls; `--client-ca` of the webhook is.",
-        json!({
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "NetworkPolicy",
-            "metadata": {"labels": webhook_labels(), "name": WEBHOOK, "namespace": options.namespace},
-            "spec": {
-                "ingress": [{
-                    "ports": [
-                        {"port": options.https_port, "protocol": "TCP"},
-                        {"port": options.health_port, "protocol": "TCP"},
-                    ],
-                }],
-                "podSelector": {"matchLabels": webhook_labels()},
-                "policyTypes": ["Ingress"],
-            },
-        }),
-    )
+         nodes through in any case, so this is no proof of who calls; `--client-ca` of the webhook is.";
+    part(options).network_policy(comment, &[options.https_port, options.health_port])
 }
