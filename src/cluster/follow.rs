@@ -15,12 +15,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{self, sleep_until};
 
-use super::rules::{CLUSTER_RULES_PATH, Finding, RULES_PATH};
+use super::rules::Finding;
 use super::state::{Change, State};
 use super::watch::{Read, Target, Watch};
 use super::{Event, Snapshot, Trouble, namespaces, rules, service_accounts};
 use crate::metrics::{Metrics, Resource, WatchMetrics};
-use crate::rules::{Kind, RuleSet};
+use crate::rules::RuleSet;
 
 /// The shortest time between two indexes of the rules.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -133,14 +133,7 @@ impl<'m> Watches<'m> {
             tasks: JoinSet::new(),
             told: Vec::new(),
         };
-        for (kind, resource, path) in [
-            (
-                Kind::ClusterPullSecretRule,
-                Resource::ClusterPullSecretRules,
-                CLUSTER_RULES_PATH,
-            ),
-            (Kind::PullSecretRule, Resource::PullSecretRules, RULES_PATH),
-        ] {
+        for (kind, resource, path) in rules::KINDS {
             let own_namespace = own_namespace.to_owned();
             let read: Read<_> = Box::new(move |text| rules::read(kind, &own_namespace, text));
             watches.add(resource, path, false, read, move |event| Change::Rules(kind, event));
@@ -171,21 +164,13 @@ impl<'m> Watches<'m> {
             metadata_only,
         };
         let metrics = self.metrics.watch(resource, SystemTime::now());
-        let mut watch = Watch::new(self.client.clone(), target, read, metrics.clone());
+        let watch = Watch::new(self.client.clone(), target, read, metrics.clone());
         self.told.push(ToldOf {
             resource,
             metrics,
             refused: 0,
         });
-        let changes = self.changes.clone();
-        self.tasks.spawn(async move {
-            loop {
-                let event = watch.next().await;
-                if changes.send(change(event)).await.is_err() {
-                    return; // nobody follows any more
-                }
-            }
-        });
+        self.tasks.spawn(watch.tell(self.changes.clone(), change));
     }
 }
 

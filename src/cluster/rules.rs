@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 
 use super::{Bad, Event, Key};
 use crate::credentials;
+use crate::metrics::Resource;
 use crate::rules::compile::{API_VERSION, Context, MOST_REGEXES, compile_object};
 use crate::rules::{Diagnostic, Kind, Rule, Severity};
 
@@ -26,6 +27,15 @@ use crate::rules::{Diagnostic, Kind, Rule, Severity};
 pub const CLUSTER_RULES_PATH: &str = "/apis/pullkey.dev/v1alpha1/clusterpullsecretrules";
 /// The path of the list of `PullSecretRule`s.
 pub const RULES_PATH: &str = "/apis/pullkey.dev/v1alpha1/pullsecretrules";
+/// Each kind of rules, as what it is counted, and where its objects are listed.
+pub const KINDS: [(Kind, Resource, &str); 2] = [
+    (
+        Kind::ClusterPullSecretRule,
+        Resource::ClusterPullSecretRules,
+        CLUSTER_RULES_PATH,
+    ),
+    (Kind::PullSecretRule, Resource::PullSecretRules, RULES_PATH),
+];
 /// How many `PullSecretRule`s of a namespace take effect.
 pub const MOST_OF_A_NAMESPACE: usize = 100;
 /// How many findings of one object are kept: the object's author finds the others as he goes.

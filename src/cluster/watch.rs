@@ -20,6 +20,7 @@ use std::time::{Duration, SystemTime};
 use kube::Client;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::sync::mpsc;
 use tokio::task::consume_budget;
 use tokio::time::{sleep, timeout};
 
@@ -131,6 +132,16 @@ impl<T> Watch<T> {
             page: PAGE,
             failures: 0,
             pause: None,
+        }
+    }
+
+    /// Tells what it hears for as long as somebody listens.
+    pub async fn tell<C>(mut self, listener: mpsc::Sender<C>, change: impl Fn(Event<T>) -> C) {
+        loop {
+            let event = self.next().await;
+            if listener.send(change(event)).await.is_err() {
+                return;
+            }
         }
     }
 

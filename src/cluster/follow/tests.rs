@@ -1,3 +1,4 @@
+use super::super::rules::{CLUSTER_RULES_PATH, RULES_PATH};
 use super::*;
 use crate::cluster::Key;
 use crate::cluster::mock::{Api, Call, Feed};

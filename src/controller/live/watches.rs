@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::objects::{SourceObject, observe};
 use super::rules::{Read as RuleRead, read as read_rule};
 use crate::cluster::namespaces::{self, NamespaceFacts};
-use crate::cluster::rules::{CLUSTER_RULES_PATH, RULES_PATH};
+use crate::cluster::rules::KINDS;
 use crate::cluster::watch::{Read, Target, Watch};
 use crate::cluster::{Event, Trouble};
 use crate::controller::copy::Style;
@@ -85,14 +85,7 @@ impl<'m> Watches<'m> {
             tasks: JoinSet::new(),
             told: Vec::new(),
         };
-        for (kind, resource, path) in [
-            (
-                Kind::ClusterPullSecretRule,
-                Resource::ClusterPullSecretRules,
-                CLUSTER_RULES_PATH,
-            ),
-            (Kind::PullSecretRule, Resource::PullSecretRules, RULES_PATH),
-        ] {
+        for (kind, resource, path) in KINDS {
             let own_namespace = own_namespace.to_owned();
             let read: Read<_> = Box::new(move |text| read_rule(kind, &own_namespace, text));
             watches.add(resource, path.to_owned(), false, read, move |event| {
@@ -143,15 +136,7 @@ impl<'m> Watches<'m> {
             self.told.push((resource, metrics.clone()));
         }
         let target = Target { path, metadata_only };
-        let mut watch = Watch::new(self.client.clone(), target, read, metrics);
-        let sender = self.sender.clone();
-        self.tasks.spawn(async move {
-            loop {
-                let event = watch.next().await;
-                if sender.send(change(event)).await.is_err() {
-                    return; // nobody listens any more
-                }
-            }
-        });
+        let watch = Watch::new(self.client.clone(), target, read, metrics);
+        self.tasks.spawn(watch.tell(self.sender.clone(), change));
     }
 }
