@@ -88,14 +88,8 @@ pub(crate) struct WebhookArgs {
     /// Answer only callers that show a certificate of one of these CAs, as PEM
     #[arg(long, value_name = "FILE", env = "PULLKEY_CLIENT_CA")]
     pub(crate) client_ca: Option<PathBuf>,
-    /// Address and port of the plain HTTP server of /livez, /readyz and /metrics, or `none`
-    #[arg(
-        long,
-        value_name = "ADDR:PORT",
-        env = "PULLKEY_HEALTH_LISTEN",
-        default_value = format!("127.0.0.1:{}", health::PORT)
-    )]
-    pub(crate) health_listen: HealthListen,
+    #[command(flatten)]
+    pub(crate) health: HealthArgs,
     /// How long to go on serving after SIGTERM before connections are closed
     #[arg(long, value_name = "DURATION", env = "PULLKEY_DRAIN_GRACE", default_value = "15s")]
     #[arg(value_parser = pullkey::duration::parse)]
@@ -106,12 +100,8 @@ pub(crate) struct WebhookArgs {
     /// Calls answered at once; above it callers are told to try again a second later
     #[arg(long, value_name = "NUMBER", env = "PULLKEY_MAX_IN_FLIGHT", default_value = "256")]
     pub(crate) max_in_flight: NonZeroUsize,
-    /// Form of the log on standard error
-    #[arg(long, value_name = "FORMAT", env = "PULLKEY_LOG_FORMAT", default_value = "text")]
-    pub(crate) log_format: OutputFormat,
-    /// The least important messages to log
-    #[arg(long, value_name = "LEVEL", env = "PULLKEY_LOG_LEVEL", default_value = "info", value_parser = level())]
-    pub(crate) log_level: Level,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 /// Keep copies of pull secrets in the namespaces that rules name
@@ -149,20 +139,10 @@ pub(crate) struct ControllerArgs {
     /// Such writes at once after a pause
     #[arg(long, value_name = "NUMBER", env = "PULLKEY_WRITE_BURST", default_value = "600")]
     pub(crate) write_burst: NonZeroU32,
-    /// Address and port of the plain HTTP server of /livez, /readyz and /metrics, or `none`
-    #[arg(
-        long,
-        value_name = "ADDR:PORT",
-        env = "PULLKEY_HEALTH_LISTEN",
-        default_value = format!("127.0.0.1:{}", health::PORT)
-    )]
-    pub(crate) health_listen: HealthListen,
-    /// Form of the log on standard error
-    #[arg(long, value_name = "FORMAT", env = "PULLKEY_LOG_FORMAT", default_value = "text")]
-    pub(crate) log_format: OutputFormat,
-    /// The least important messages to log
-    #[arg(long, value_name = "LEVEL", env = "PULLKEY_LOG_LEVEL", default_value = "info", value_parser = level())]
-    pub(crate) log_level: Level,
+    #[command(flatten)]
+    pub(crate) health: HealthArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 /// Say which secrets images and manifests get, and why
@@ -324,6 +304,37 @@ pub(crate) struct CompletionsArgs {
 pub(crate) struct ManArgs {
     /// The command to describe
     pub(crate) command: Option<String>,
+}
+
+/// Where a program that serves answers probes.
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// Address and port of the plain HTTP server of /livez, /readyz and /metrics, or `none`
+    #[arg(
+        id = "health_listen",
+        long = "health-listen",
+        value_name = "ADDR:PORT",
+        env = "PULLKEY_HEALTH_LISTEN",
+        default_value = format!("127.0.0.1:{}", health::PORT)
+    )]
+    pub(crate) listen: HealthListen,
+}
+
+/// What a program that serves says.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// Form of the log on standard error
+    #[arg(
+        id = "log_format",
+        long = "log-format",
+        value_name = "FORMAT",
+        env = "PULLKEY_LOG_FORMAT",
+        default_value = "text"
+    )]
+    pub(crate) format: OutputFormat,
+    /// The least important messages to log
+    #[arg(id = "log_level", long = "log-level", value_name = "LEVEL", env = "PULLKEY_LOG_LEVEL", default_value = "info", value_parser = level())]
+    pub(crate) level: Level,
 }
 
 /// Where rules come from.
@@ -559,11 +570,11 @@ mod tests {
         assert_eq!((args.cluster, args.settle_new_namespaces), (false, Duration::ZERO));
         assert_eq!(args.rules.own_namespace, "pullkey");
         assert_eq!(args.listen, "127.0.0.1:8443".parse().unwrap());
-        assert_eq!(args.health_listen, HealthListen::At("127.0.0.1:8080".parse().unwrap()));
+        assert_eq!(args.health.listen, HealthListen::At("127.0.0.1:8080".parse().unwrap()));
         assert_eq!((args.tls_cert, args.tls_key, args.client_ca), (None, None, None));
         assert_eq!(args.drain_grace, Duration::from_secs(15));
         assert_eq!((args.max_connections.get(), args.max_in_flight.get()), (1024, 256));
-        assert_eq!((args.log_format, args.log_level), (OutputFormat::Text, Level::INFO));
+        assert_eq!((args.log.format, args.log.level), (OutputFormat::Text, Level::INFO));
     }
 
     #[test]

@@ -9,22 +9,21 @@ use std::sync::Arc;
 use pullkey::controller::copy::Style;
 use pullkey::controller::live::{Allowance, Settings, run as look_after};
 use pullkey::controller::plan;
-use pullkey::health;
 use pullkey::metrics::Metrics;
 use pullkey::readiness::Readiness;
 use tokio::sync::watch;
 use tracing::{error, info};
 
-use super::process::{Ends, log, runtime};
+use super::process::{Ends, bind_health, log, runtime};
 use super::{ExitStatus, Failure, cluster};
-use crate::cli::{ControllerArgs, HealthListen, KeyValue};
+use crate::cli::{ControllerArgs, KeyValue};
 
 /// How many writes are under way at most.
 const IN_FLIGHT: usize = 32;
 
 pub(super) fn run(args: &ControllerArgs) -> Result<ExitStatus, Failure> {
     let settings = settings(args)?;
-    log(args.log_format, args.log_level)?;
+    log(&args.log)?;
     let runtime = runtime()?;
     let ended = runtime.block_on(serve(args, settings));
     runtime.shutdown_background();
@@ -36,13 +35,7 @@ async fn serve(args: &ControllerArgs, settings: Settings) -> Result<ExitStatus, 
     let client = cluster::connect().await?;
     let metrics = Arc::new(Metrics::new([]));
     let readiness = Arc::new(Readiness::without_certificate());
-    let health = match args.health_listen {
-        HealthListen::Off => None,
-        HealthListen::At(address) => {
-            let server = health::server(Arc::clone(&readiness), Arc::clone(&metrics));
-            Some(server.bind(address).await?)
-        }
-    };
+    let health = bind_health(args.health.listen, &readiness, &metrics).await?;
     let address = health.as_ref().map(|health| format!("http://{}", health.local_addr()));
     let sources = args.source_namespace.join(", ");
     info!(

@@ -1,12 +1,16 @@
-//! What a command that goes on needs of its process: a log, a runtime, the signals that end it.
+//! What a command that goes on needs of its process: a log, a port for probes, a runtime, the signals that end it.
 
-use pullkey::logging;
+use std::sync::Arc;
+
+use pullkey::metrics::Metrics;
+use pullkey::readiness::Readiness;
+use pullkey::server::Bound;
+use pullkey::{health, logging};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::Level;
 
 use super::{ExitStatus, Failure};
-use crate::cli::OutputFormat;
+use crate::cli::{HealthListen, LogArgs, OutputFormat};
 
 /// The signals that end the program.
 pub(super) struct Ends {
@@ -33,12 +37,27 @@ impl Ends {
 }
 
 /// Sets up the log of the process.
-pub(super) fn log(format: OutputFormat, level: Level) -> Result<(), Failure> {
-    let format = match format {
+pub(super) fn log(args: &LogArgs) -> Result<(), Failure> {
+    let format = match args.format {
         OutputFormat::Text => logging::Format::Text,
         OutputFormat::Json => logging::Format::Json,
     };
-    logging::init(format, level).map_err(|error| Failure::new(ExitStatus::EnvironmentWrong, error))
+    logging::init(format, args.level).map_err(|error| Failure::new(ExitStatus::EnvironmentWrong, error))
+}
+
+/// Takes the port for probes and metrics, if there is to be one.
+pub(super) async fn bind_health(
+    listen: HealthListen,
+    readiness: &Arc<Readiness>,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Bound>, Failure> {
+    match listen {
+        HealthListen::Off => Ok(None),
+        HealthListen::At(address) => {
+            let server = health::server(Arc::clone(readiness), Arc::clone(metrics));
+            Ok(Some(server.bind(address).await?))
+        }
+    }
 }
 
 pub(super) fn runtime() -> Result<Runtime, Failure> {

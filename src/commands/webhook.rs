@@ -22,7 +22,6 @@ use pullkey::certs::load::Files;
 use pullkey::certs::watch::{Look, Watch};
 use pullkey::certs::{files, rfc3339};
 use pullkey::cluster::Snapshot;
-use pullkey::health;
 use pullkey::metrics::{Metrics, Reload};
 use pullkey::poll::poll;
 use pullkey::printable::printable;
@@ -41,9 +40,9 @@ use self::banner::Banner;
 use self::decider::Decider;
 use super::check::tell_findings;
 use super::cluster::connect;
-use super::process::{Ends, log, runtime};
+use super::process::{Ends, bind_health, log, runtime};
 use super::{ExitStatus, Failure, chain};
-use crate::cli::{HealthListen, WebhookArgs};
+use crate::cli::WebhookArgs;
 
 /// Where the development certificate is kept.
 const DEVELOPMENT: &str = "certs";
@@ -74,7 +73,7 @@ pub(super) fn run(args: &WebhookArgs) -> Result<ExitStatus, Failure> {
     }
     let certificate = Watch::start(certificate_files(args)?, ALPN_PROTOCOLS, SystemTime::now())?;
 
-    log(args.log_format, args.log_level)?;
+    log(&args.log)?;
     let metrics = Arc::new(Metrics::new(SkipReason::CODES));
     let decider = Arc::new(Decider::new(args.settle_new_namespaces, Arc::clone(&metrics)));
     let runtime = runtime()?;
@@ -155,14 +154,7 @@ async fn serve(args: &WebhookArgs, program: &Program, sources: Sources) -> Resul
     // Before anyone is told that it serves: a signal that nobody hears would end the program at once, or be lost.
     let mut ends = Ends::new()?;
     let hang_ups = signal(SignalKind::hangup()).map_err(Failure::environment)?;
-    let health = match args.health_listen {
-        HealthListen::Off => None,
-        HealthListen::At(address) => Some(
-            health::server(Arc::clone(&readiness), Arc::clone(&metrics))
-                .bind(address)
-                .await?,
-        ),
-    };
+    let health = bind_health(args.health.listen, &readiness, &metrics).await?;
     let server = Server::new(settings, sources.certificate.config(), decider, metrics, readiness);
     let server = server.bind(args.listen).await?;
     let banner = Banner {

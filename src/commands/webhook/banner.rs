@@ -36,7 +36,7 @@ impl Banner<'_> {
     pub(super) fn show(&self) {
         let (url, not_after) = (format!("https://{}{PATH}", self.server), rfc3339(self.not_after));
         let health = self.health.map(|health| format!("http://{health}"));
-        if self.args.log_format == OutputFormat::Json {
+        if self.args.log.format == OutputFormat::Json {
             info!(
                 url,
                 health,
