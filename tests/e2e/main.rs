@@ -16,6 +16,7 @@ mod contract;
 mod controllers;
 mod copies;
 mod fidelity;
+mod generated;
 mod harness;
 mod install;
 mod kinds;

@@ -16,8 +16,6 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use proptest::strategy::Strategy;
-use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 use pullkey::credentials::file::{self, Source};
 use pullkey::credentials::{DockerConfig, Keyring};
 use pullkey::image::ImageReference;
@@ -26,9 +24,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::generate::Secret;
+use crate::generated::{Extent, compare_generated};
 use crate::harness;
 
-const SEED: u64 = 4;
+/// From the seed that every run begins with unless it is told another.
+const fn extent(cases: u32) -> Extent {
+    Extent {
+        cases,
+        seed: 4,
+        shrinks: 20_000,
+    }
+}
 
 /// A conversation with the kubelet's code.
 struct Oracle {
@@ -79,6 +85,12 @@ struct Candidate {
 
 /// On what two sides differ.
 struct Difference(String);
+
+impl From<Difference> for String {
+    fn from(Difference(difference): Difference) -> Self {
+        difference
+    }
+}
 
 impl Oracle {
     fn start() -> Self {
@@ -293,30 +305,6 @@ fn compare_rules(image: &ImageReference<'_>, rules: &RuleSet, theirs: &[Candidat
     Err(Difference(difference))
 }
 
-/// Tries generated cases until one differs, and then smaller ones.
-fn compare_generated<S: Strategy>(cases: u32, strategy: S, compare: impl Fn(S::Value) -> Result<(), Difference>) {
-    let mut config = Config {
-        failure_persistence: None,
-        max_shrink_iters: 20_000,
-        ..Config::default()
-    };
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = cases;
-    }
-    if config.rng_seed == RngSeed::Random {
-        config.rng_seed = RngSeed::Fixed(SEED);
-    }
-    let seed = config.rng_seed;
-    let compare = |case| compare(case).map_err(|Difference(difference)| TestCaseError::fail(difference));
-    match TestRunner::new(config).run(&strategy, compare) {
-        Ok(()) => {}
-        Err(TestError::Fail(difference, case)) => {
-            panic!("{difference}\nthe smallest case found: {case:#?}\nwith PROPTEST_RNG_SEED={seed}");
-        }
-        Err(abort @ TestError::Abort(_)) => panic!("{abort}"),
-    }
-}
-
 #[test]
 fn images_normalise_as_the_kubelet_does() {
     let oracle = RefCell::new(Oracle::start());
@@ -333,7 +321,7 @@ fn images_normalise_as_the_kubelet_does() {
     }
 
     let (images, rest) = (RefCell::new(0), RefCell::new(0));
-    compare_generated(10_000, generate::image(), |text| {
+    compare_generated(&extent(10_000), generate::image(), |text| {
         let form = oracle.borrow_mut().normalise(&text)?;
         *if form.is_some() { &images } else { &rest }.borrow_mut() += 1;
         Ok(())
@@ -368,7 +356,7 @@ fn pull_secrets_are_used_as_the_kubelet_does() {
         generate::secrets(),
         proptest::collection::vec(generate::pulled_image(), 1..=6),
     );
-    compare_generated(5_000, cases, |(secrets, images)| {
+    compare_generated(&extent(5_000), cases, |(secrets, images)| {
         let Some(tried) = oracle.borrow_mut().credentials(&secrets, &images)? else {
             *refused.borrow_mut() += 1;
             return Ok(());

@@ -14,7 +14,17 @@ use tokio::runtime::Handle;
 
 use super::tables::{self, Verdict};
 use super::{api, generate};
+use crate::generated::{Extent, compare_generated};
 use crate::harness::{Api, Namespace, RULES};
+
+/// From the seed that every run begins with unless it is told another.
+const fn extent(cases: u32) -> Extent {
+    Extent {
+        cases,
+        seed: 5,
+        shrinks: 2_000,
+    }
+}
 
 /// The API server, and a namespace for rules.
 struct Judge {
@@ -220,8 +230,8 @@ async fn the_api_server_never_refuses_what_the_reader_takes() {
     let judge = Judge::new().await;
     let [good, bad, only_reader] = [const { Cell::new(0_u32) }; 3];
     let count = |counted: &Cell<u32>| counted.set(counted.get() + 1);
-    generate::compare(600, generate::spec(), |(kind, spec)| {
-        let rule = judge.rule(*kind, spec);
+    compare_generated(&extent(600), generate::spec(), |(kind, spec)| {
+        let rule = judge.rule(kind, &spec);
         let mistakes = reader(&rule);
         match wait(judge.server(&rule)) {
             Ok(()) if mistakes.is_empty() => count(&good),
@@ -254,7 +264,7 @@ fn is_for_the_reader(mistake: &Diagnostic) -> bool {
 async fn the_api_server_knows_a_pattern_as_the_reader_does() {
     let judge = Judge::new().await;
     let [good, bad] = [const { Cell::new(0) }; 2];
-    generate::compare(100, generate::patterns(), |patterns| {
+    compare_generated(&extent(100), generate::patterns(), |patterns| {
         let mut spec = tables::spec(ClusterPullSecretRule);
         spec["exceptImages"] = json!(patterns);
         let rule = judge.rule(ClusterPullSecretRule, &spec);

@@ -1,44 +1,11 @@
 //! Random specs, nearly all of whose parts are good, so that the bad one shows.
 
-use std::fmt;
-
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 use pullkey::rules::Kind;
 use serde_json::{Map, Value, json};
-
-/// So that a failure comes again; another seed with `PROPTEST_RNG_SEED`.
-const SEED: u64 = 5;
-
-/// Tries generated cases until one differs, and then smaller ones.
-pub(super) fn compare<S: Strategy>(cases: u32, strategy: S, compare: impl Fn(&S::Value) -> Result<(), String>)
-where
-    S::Value: fmt::Debug,
-{
-    let mut config = Config {
-        failure_persistence: None,
-        max_shrink_iters: 2_000,
-        ..Config::default()
-    };
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = cases;
-    }
-    if config.rng_seed == RngSeed::Random {
-        config.rng_seed = RngSeed::Fixed(SEED);
-    }
-    let seed = config.rng_seed;
-    let compare = |case: S::Value| compare(&case).map_err(TestCaseError::fail);
-    match TestRunner::new(config).run(&strategy, compare) {
-        Ok(()) => {}
-        Err(TestError::Fail(difference, case)) => {
-            panic!("{difference}\nthe smallest case found: {case:#?}\nwith PROPTEST_RNG_SEED={seed}");
-        }
-        Err(abort @ TestError::Abort(_)) => panic!("{abort}"),
-    }
-}
 
 /// A kind, and a spec of a rule that may be one.
 pub(super) fn spec() -> impl Strategy<Value = (Kind, Value)> {
