@@ -10,7 +10,7 @@ import (
 )
 
 // servers are the programs for which the variables of controller-runtime's envtest can name others.
-var servers = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kubectl"}
+var servers = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet"}
 
 // notInVariables is what a server's name may hold and a variable's may not.
 var notInVariables = regexp.MustCompile(`[^A-Z0-9]`)

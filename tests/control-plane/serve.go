@@ -149,7 +149,7 @@ func start(context context.Context, arguments []string) (plane *controlPlane, er
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port), "--cert-dir=" + folder,
 		// No route out of the machine is needed, nor looked for.
 		"--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24",
-		"--authorization-mode=RBAC", "--allow-privileged=true", "--token-auth-file=" + credentials.tokens,
+		"--authorization-mode=Node,RBAC", "--allow-privileged=true", "--token-auth-file=" + credentials.tokens,
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + credentials.serviceAccountPublic,
 		"--service-account-signing-key-file=" + credentials.serviceAccountKey,
