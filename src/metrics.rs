@@ -4,12 +4,16 @@
 //! are looked up once, here, so that counting is one atomic addition.
 
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
+use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Metric, Registry};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The content type of [`Metrics::encode`]'s text.
@@ -256,6 +260,10 @@ trait Label: Copy + PartialEq + 'static {
 #[derive(Debug, Clone)]
 struct Counters<L>(Vec<(L, Counter)>);
 
+/// A metric without labels that is told from when on somebody keeps it.
+#[derive(Debug, Clone)]
+struct Kept<M>(Arc<OnceLock<M>>);
+
 impl Metrics {
     /// All metrics at zero; `skip_codes` is the closed set of reasons for adding nothing.
     #[must_use]
@@ -450,6 +458,33 @@ impl<L> Default for Counters<L> {
     }
 }
 
+impl<M: Clone> Kept<M> {
+    /// Has it told from now on.
+    fn keep(&self, new: impl FnOnce() -> M) -> M {
+        self.0.get_or_init(new).clone()
+    }
+}
+
+impl<M> Default for Kept<M> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<M: EncodeMetric + TypedMetric> EncodeMetric for Kept<M> {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        self.0.get().map_or(Ok(()), |metric| metric.encode(encoder))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        M::TYPE
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.get().is_none()
+    }
+}
+
 fn register<M: Metric + Clone>(registry: &mut Registry, description: Description, metric: M) -> M {
     registry.register(description.registered_name(), description.help, metric.clone());
     metric
@@ -500,6 +535,25 @@ mod tests {
             (metric.name.to_owned(), labels)
         });
         assert_eq!(told, described.collect());
+    }
+
+    #[test]
+    fn what_has_no_labels_is_told_without_braces_and_not_by_programs_that_have_no_part_in_it() {
+        let metrics = Metrics::new([]);
+        assert!(!metrics.encode().contains("pullkey_leader"));
+        metrics.copies().set_leader(true);
+        metrics.copies().newborn_served(Duration::from_millis(1));
+        let told = metrics.encode();
+        for line in [
+            "# TYPE pullkey_leader gauge",
+            "pullkey_leader 1",
+            "pullkey_copies 0",
+            "# TYPE pullkey_newborn_copy_seconds histogram",
+            "pullkey_newborn_copy_seconds_count 1",
+        ] {
+            assert!(told.lines().any(|told| told == line), "{line} missing");
+        }
+        assert!(!told.contains("{}"), "{told}");
     }
 
     #[test]

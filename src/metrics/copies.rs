@@ -1,12 +1,12 @@
 //! What is told of copies of pull secrets, by a controller.
 
 use super::{
-    COPIES, COPIES_MISSED, COPIES_WAITING, COPY_WRITES, Counters, FULL_PASS, LEADER, Label, NAMESPACES_OF_RULES,
+    COPIES, COPIES_MISSED, COPIES_WAITING, COPY_WRITES, Counters, FULL_PASS, Kept, LEADER, Label, NAMESPACES_OF_RULES,
     NEWBORN_COPIES, gauge_value, register, unix_seconds,
 };
 use crate::controller::status::NamespaceCounts;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
@@ -50,20 +50,16 @@ labels! {
 #[derive(Debug)]
 pub(super) struct Copies {
     writes: Family<Labels<2>, Counter>,
-    present: Family<Labels<0>, Gauge>,
+    present: Kept<Gauge>,
     waiting: Family<Labels<1>, Gauge>,
-    missed: Family<Labels<0>, Gauge>,
+    missed: Kept<Gauge>,
     namespaces: Family<Labels<1>, Gauge>,
-    newborn: Family<Labels<0>, Histogram, Seconds>,
-    full_pass: Family<Labels<0>, Gauge>,
-    leader: Family<Labels<0>, Gauge>,
+    newborn: Kept<Histogram>,
+    full_pass: Kept<Gauge>,
+    leader: Kept<Gauge>,
 }
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
-
-/// Makes histograms from 1 ms to 16 s, doubling.
-#[derive(Debug, Clone, Copy)]
-struct Seconds;
 
 /// What a controller tells.
 #[derive(Debug, Clone)]
@@ -78,23 +74,17 @@ pub struct CopyMetrics {
     leader: Gauge,
 }
 
-impl MetricConstructor<Histogram> for Seconds {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new((0..15).map(|power| 0.001 * f64::from(1_u32 << power)))
-    }
-}
-
 impl Copies {
     pub(super) fn register(registry: &mut Registry) -> Self {
         Self {
             writes: register(registry, COPY_WRITES, Family::default()),
-            present: register(registry, COPIES, Family::default()),
+            present: register(registry, COPIES, Kept::default()),
             waiting: register(registry, COPIES_WAITING, Family::default()),
-            missed: register(registry, COPIES_MISSED, Family::default()),
+            missed: register(registry, COPIES_MISSED, Kept::default()),
             namespaces: register(registry, NAMESPACES_OF_RULES, Family::default()),
-            newborn: register(registry, NEWBORN_COPIES, Family::new_with_constructor(Seconds)),
-            full_pass: register(registry, FULL_PASS, Family::default()),
-            leader: register(registry, LEADER, Family::default()),
+            newborn: register(registry, NEWBORN_COPIES, Kept::default()),
+            full_pass: register(registry, FULL_PASS, Kept::default()),
+            leader: register(registry, LEADER, Kept::default()),
         }
     }
 
@@ -109,13 +99,13 @@ impl Copies {
         let namespaces = |state| self.namespaces.get_or_create_owned(&[("state", state)]);
         CopyMetrics {
             writes: WriteKind::ALL.iter().map(|kind| (*kind, counters(*kind))).collect(),
-            present: self.present.get_or_create_owned(&[]),
+            present: self.present.keep(Gauge::default),
             waiting: ["turn", "removal_limit"].map(waiting),
-            missed: self.missed.get_or_create_owned(&[]),
+            missed: self.missed.keep(Gauge::default),
             namespaces: ["selected", "ready", "refused"].map(namespaces),
-            newborn: self.newborn.get_or_create_owned(&[]),
-            full_pass: self.full_pass.get_or_create_owned(&[]),
-            leader: self.leader.get_or_create_owned(&[]),
+            newborn: self.newborn.keep(seconds),
+            full_pass: self.full_pass.keep(Gauge::default),
+            leader: self.leader.keep(Gauge::default),
         }
     }
 }
@@ -168,4 +158,9 @@ impl CopyMetrics {
     pub fn set_leader(&self, is_leader: bool) {
         self.leader.set(i64::from(is_leader));
     }
+}
+
+/// A histogram from 1 ms to 16 s, doubling.
+fn seconds() -> Histogram {
+    Histogram::new((0..15).map(|power| 0.001 * f64::from(1_u32 << power)))
 }
