@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::future::pending;
 use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
 use std::sync::Arc;
 
 use pullkey::controller::copy::Style;
@@ -12,7 +13,7 @@ use pullkey::controller::plan;
 use pullkey::metrics::Metrics;
 use pullkey::readiness::Readiness;
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::process::{Ends, bind_health, log, runtime};
 use super::{ExitStatus, Failure, cluster};
@@ -48,16 +49,23 @@ async fn serve(args: &ControllerArgs, settings: Settings) -> Result<ExitStatus, 
         tokio::spawn(health.serve(pending()));
     }
     let (end, ends) = watch::channel(false);
-    tokio::spawn({
-        let readiness = Arc::clone(&readiness);
-        async move {
-            let name = signals.next().await;
+    let mut looking_after = pin!(look_after(client, settings, &metrics, &readiness, ends));
+    let is_told_to_end = tokio::select! {
+        is_told_to_end = &mut looking_after => is_told_to_end,
+        name = signals.next() => {
             info!("{name}: the Lease is given back");
             readiness.drain();
             let _ = end.send(true);
+            tokio::select! {
+                is_told_to_end = &mut looking_after => is_told_to_end,
+                name = signals.next() => {
+                    warn!("{name} again: the Lease runs out by itself");
+                    true
+                }
+            }
         }
-    });
-    if look_after(client, settings, &metrics, &readiness, ends).await {
+    };
+    if is_told_to_end {
         Ok(ExitStatus::Fine)
     } else {
         error!("a part of the program died: it ends, to be started again");
