@@ -1,6 +1,8 @@
 //! Events as objects of the cluster, for `kubectl describe`.
 //!
-//! They are the least of all concerns: so many a second, and those beyond that are dropped.
+//! They are the least of all concerns: so many a second, and those beyond that are dropped. An event is named by what it
+//! is about, its reason and the hour, so that whoever leads next, or after a restart, tells nobody the same again: the API
+//! server has it already.
 
 use std::time::Duration;
 
@@ -20,6 +22,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 const DEADLINE: Duration = Duration::from_secs(5);
 /// A note has at most 1024 bytes, and a character at most 4.
 const LONGEST_NOTE: usize = 255;
+/// What the API server answers if it has an object of that name.
+const ALREADY_THERE: u16 = 409;
+/// As much of a time names the hour: `2026-11-22T10`.
+const HOUR: usize = 13;
 /// Where events about what is in no namespace are kept.
 const DEFAULT_NAMESPACE: &str = "default";
 
@@ -50,7 +56,7 @@ impl Herald {
                 let reply = api
                     .plain(Method::POST, &path, event.to_string().into_bytes(), DEADLINE)
                     .await;
-                if !reply.is_ok_and(|reply| reply.is_success()) {
+                if !reply.is_ok_and(|reply| reply.is_success() || reply.status == ALREADY_THERE) {
                     debug!(path, "an event could not be told");
                 }
                 sleep(PAUSE).await;
@@ -74,11 +80,12 @@ impl Herald {
         } else {
             namespace
         };
+        let now = micro_time();
         let event = json!({
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": "pullkey-", "namespace": home},
-            "eventTime": micro_time(),
+            "metadata": {"name": event_name(reason, &now, uid), "namespace": home},
+            "eventTime": now,
             "reportingController": "pullkey.dev/controller",
             "reportingInstance": self.identity,
             "action": "Copy",
@@ -92,4 +99,12 @@ impl Herald {
             debug!(reason, "there are too many events, this one is dropped");
         }
     }
+}
+
+/// Of a namespace's Secrets all events of a reason and an hour are one; their uids are not known.
+fn event_name(reason: &str, now: &str, uid: &str) -> String {
+    let hour: String = now.chars().take(HOUR).collect();
+    let parts = ["pullkey", reason, &hour, uid];
+    let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("-").to_lowercase()
 }

@@ -175,12 +175,8 @@ impl<'m> Controller<'m> {
                 self.prove(now);
             }
             wakes.extend(self.hand_out(now));
-            let announcements = self.clerk.write(&mut self.book, &mut self.planner, now);
-            let announcements = announcements.into_iter().chain(self.planner.take_events());
-            announcements
-                .collect::<Vec<_>>()
-                .iter()
-                .for_each(|event| self.announce(event));
+            self.clerk.write(&mut self.book, &mut self.planner, now);
+            self.planner.take_events().iter().for_each(|event| self.announce(event));
             wakes.extend(self.clerk.wakes_at(now));
             wakes.extend(self.leads_until());
         } else {
@@ -317,11 +313,12 @@ impl<'m> Controller<'m> {
     }
 
     fn status_written(&mut self, written: StatusWritten) {
-        let is_written = self.clerk.answered(written, &mut self.book, self.began.elapsed());
-        let result = if is_written {
-            WriteResult::Done
-        } else {
-            WriteResult::Refused
+        let result = match self.clerk.answered(written, &mut self.book, self.began.elapsed()) {
+            Some(events) => {
+                events.iter().for_each(|event| self.announce(event));
+                WriteResult::Done
+            }
+            None => WriteResult::Refused,
         };
         self.metrics.written(WriteKind::Status, result);
         self.metrics.set_namespaces(self.book.namespaces());

@@ -42,7 +42,14 @@ pub(super) struct Clerk {
     namespaced: Lane,
     writes: JoinSet<Written>,
     /// What is being written, by the rule's uid.
-    under_way: HashMap<Arc<str>, RuleStatus>,
+    under_way: HashMap<Arc<str>, UnderWay>,
+}
+
+/// A status that is being written.
+struct UnderWay {
+    status: RuleStatus,
+    /// What is to be announced once it is.
+    events: Vec<Event>,
 }
 
 /// Statuses of one kind of rules.
@@ -96,9 +103,8 @@ impl Clerk {
         }
     }
 
-    /// Begins to write the statuses that may be written now. Returns what is to be announced about them.
-    pub(super) fn write(&mut self, book: &mut Book, planner: &mut Planner, now: Moment) -> Vec<Event> {
-        let mut events = Vec::new();
+    /// Begins to write the statuses that may be written now.
+    pub(super) fn write(&mut self, book: &mut Book, planner: &mut Planner, now: Moment) {
         for kind in [Kind::ClusterPullSecretRule, Kind::PullSecretRule] {
             for _ in 0..MOST_AT_ONCE {
                 let lane = self.lane(kind);
@@ -111,24 +117,16 @@ impl Clerk {
                     continue;
                 }
                 if let Some(place) = book.place(&uid).cloned() {
-                    events.extend(self.write_one(uid, &place, book, planner, now));
+                    self.write_one(uid, &place, book, planner, now);
                 }
             }
         }
-        events
     }
 
-    fn write_one(
-        &mut self,
-        uid: Arc<str>,
-        place: &Place,
-        book: &mut Book,
-        planner: &mut Planner,
-        now: Moment,
-    ) -> Vec<Event> {
+    fn write_one(&mut self, uid: Arc<str>, place: &Place, book: &mut Book, planner: &mut Planner, now: Moment) {
         let summary = planner.summary(&uid);
         let Some(entry) = book.entry_mut(place) else {
-            return Vec::new();
+            return;
         };
         let mut summary = summary;
         if let Some(summary) = &mut summary {
@@ -136,7 +134,7 @@ impl Clerk {
             summary.is_rotated = entry.is_rotated;
         }
         let Some(entry) = book.entry(place) else {
-            return Vec::new();
+            return;
         };
         let mut mistake = String::new();
         let verdict = book.verdict(place, entry, &mut mistake);
@@ -148,7 +146,7 @@ impl Clerk {
             &timestamp(),
         );
         if status == entry.status {
-            return Vec::new();
+            return;
         }
         let events = status.events_since(&entry.status, &uid);
         let (kind, key) = place;
@@ -163,13 +161,13 @@ impl Clerk {
             status: &status,
         };
         let Ok(body) = serde_json::to_vec(&object) else {
-            return Vec::new();
+            return;
         };
         let (api, path, kind) = (self.api.clone(), path(place), *kind);
         let lane = self.lane(kind);
         lane.budget.begin(now);
         lane.desk.written(Arc::clone(&uid), now);
-        self.under_way.insert(Arc::clone(&uid), status);
+        self.under_way.insert(Arc::clone(&uid), UnderWay { status, events });
         self.writes.spawn(async move {
             let refusal = match api.apply(&path, true, body, DEADLINE).await {
                 Ok(reply) if reply.is_success() => None,
@@ -178,7 +176,6 @@ impl Clerk {
             };
             Written { uid, kind, refusal }
         });
-        events
     }
 
     /// Waits for an answer. To be told to [`Clerk::answered`].
@@ -186,13 +183,12 @@ impl Clerk {
         self.writes.join_next().await
     }
 
-    /// Takes note of an answer, and says whether the status was written.
-    pub(super) fn answered(&mut self, written: Written, book: &mut Book, now: Moment) -> bool {
+    /// Takes note of an answer. If the status was written, returns what is to be announced about it: before, it might be
+    /// announced again and again.
+    pub(super) fn answered(&mut self, written: Written, book: &mut Book, now: Moment) -> Option<Vec<Event>> {
         let Written { uid, kind, refusal } = written;
         self.lane(kind).budget.end();
-        let Some(status) = self.under_way.remove(&uid) else {
-            return refusal.is_none();
-        };
+        let UnderWay { status, events } = self.under_way.remove(&uid)?;
         let place = book.place(&uid).cloned();
         match (refusal, place.and_then(|place| book.entry_mut(&place))) {
             (None, entry) => {
@@ -201,19 +197,19 @@ impl Clerk {
                     entry.is_rotated = false;
                 }
                 self.lane(kind).desk.touch(uid, now);
-                true
+                Some(events)
             }
             (Some(Refusal::Conflict), _) => {
                 // The rule is another one now, or gone, and its watch says so.
                 self.lane(kind).desk.touch(uid, now);
-                false
+                None
             }
             (Some(refusal), _) => {
                 debug!(%refusal, "a status is not written, and tried again");
                 let lane = self.lane(kind);
                 lane.budget.close_until(now + PAUSE);
                 lane.desk.touch(uid, now);
-                false
+                None
             }
         }
     }

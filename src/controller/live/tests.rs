@@ -25,9 +25,12 @@ const NAMESPACES: &str = "/api/v1/namespaces";
 const COPIES: &str = "/api/v1/secrets?labelSelector=pullkey.dev%2Fcopy%3Dtrue";
 const RULES: &str = "/apis/pullkey.dev/v1alpha1/clusterpullsecretrules";
 
+mod trouble;
+
 /// What a call is answered.
 enum Reply {
     Good(Value),
+    Refused(u16, Value),
     Throttled,
     Never,
 }
@@ -39,8 +42,16 @@ struct State {
     watches: HashMap<String, mpsc::UnboundedSender<io::Result<Bytes>>>,
     lease: Option<Value>,
     version: u64,
+    /// The metadata of Secrets outside of the sources, by path.
+    secrets: HashMap<String, Value>,
     /// Writes of copies: when, and where.
     writes: Vec<(Instant, String)>,
+    /// Statuses that were written, by path, the latest last.
+    statuses: Vec<(String, Value)>,
+    /// Events, as their paths and names.
+    events: Vec<(String, Value)>,
+    /// How calls of some method that begin with that are answered.
+    refused: Vec<(Method, &'static str, u16, Value)>,
     /// What begins with this is not answered.
     silent: Option<&'static str>,
     /// How many more writes are answered 429.
@@ -92,6 +103,11 @@ impl State {
         if self.silent.is_some_and(|silent| target.starts_with(silent)) {
             return Reply::Never;
         }
+        let refused = self.refused.iter();
+        let mut refused = refused.filter(|(refused, path, ..)| refused == method && target.starts_with(path));
+        let refused = refused
+            .next()
+            .map(|(_, _, code, body)| Reply::Refused(*code, body.clone()));
         let path = target.split(['?', '&']).next().unwrap();
         if path.starts_with("/apis/coordination") {
             if method == Method::GET {
@@ -105,10 +121,33 @@ impl State {
                 self.throttled -= 1;
                 return Reply::Throttled;
             }
-            return Reply::Good(self.applied(body));
+            return refused.unwrap_or_else(|| self.apply(path, body, target.contains("force=true")));
+        }
+        if let Some(refused) = refused {
+            return refused;
         }
         if method == Method::PATCH {
+            let object: Value = serde_json::from_slice(body).unwrap();
+            self.statuses.push((path.to_owned(), object["status"].clone()));
             return Reply::Good(json!({}));
+        }
+        if method == Method::POST {
+            let event: Value = serde_json::from_slice(body).unwrap();
+            let name = format!("{path}/{}", event["metadata"]["name"].as_str().unwrap());
+            if self.events.iter().any(|(known, _)| *known == name) {
+                return Reply::Refused(409, json!({"reason": "AlreadyExists"}));
+            }
+            self.events.push((name, event));
+            return Reply::Good(json!({}));
+        }
+        if path.contains("/secrets/") {
+            let missing = Reply::Refused(404, json!({"details": {"kind": "secrets"}}));
+            let secret = self.secrets.get(path).cloned();
+            if method == Method::DELETE {
+                self.secrets.remove(path);
+                self.writes.push((Instant::now(), format!("{path} deleted")));
+            }
+            return secret.map_or(missing, |metadata| Reply::Good(json!({"metadata": metadata})));
         }
         let listed = self.items.iter().find(|(list, _)| {
             let next = target.strip_prefix(**list).and_then(|rest| rest.chars().next());
@@ -125,10 +164,19 @@ impl State {
         lease
     }
 
-    /// The metadata of the copy that an apply makes.
-    fn applied(&mut self, body: &[u8]) -> Value {
-        self.version += 1;
+    /// Server-side apply, as far as we need it: what is ours is ours alone.
+    fn apply(&mut self, path: &str, body: &[u8], is_forced: bool) -> Reply {
         let mut object: Value = serde_json::from_slice(body).unwrap();
+        let known = self.secrets.get(path);
+        let version = &object["metadata"]["resourceVersion"];
+        let is_another = known.is_some_and(|known| !version.is_null() && known["resourceVersion"] != *version);
+        let is_foreign = known.is_some_and(|known| known["managedFields"][0]["manager"] != "pullkey");
+        if is_another || is_foreign && !is_forced {
+            return Reply::Refused(
+                409,
+                json!({"reason": "Conflict", "message": "Apply failed with 1 conflict"}),
+            );
+        }
         let name = |key: &str| format!("f:{key}");
         let owned = |key: &str| {
             let keys = object["metadata"][key].as_object().unwrap().keys();
@@ -139,10 +187,12 @@ impl State {
             "f:data": {"f:.dockerconfigjson": {}}, "f:type": {},
             "f:metadata": {"f:labels": owned("labels"), "f:annotations": owned("annotations")},
         });
+        self.version += 1;
         object["metadata"]["uid"] = json!("copy");
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         object["metadata"]["managedFields"] = json!([{"manager": "pullkey", "operation": "Apply", "fieldsV1": fields}]);
-        json!({"metadata": object["metadata"]})
+        self.secrets.insert(path.to_owned(), object["metadata"].clone());
+        Reply::Good(json!({"metadata": object["metadata"]}))
     }
 }
 
@@ -151,7 +201,12 @@ impl Scene {
     fn new(state: State, per_second: u32) -> Self {
         let mut state = state;
         state.set_lease(lease(""));
-        let state = Arc::new(Mutex::new(state));
+        Self::on(&Arc::new(Mutex::new(state)), per_second)
+    }
+
+    /// The same on a server that is there.
+    fn on(state: &Arc<Mutex<State>>, per_second: u32) -> Self {
+        let state = Arc::clone(state);
         let served = Arc::clone(&state);
         let service = service_fn(move |request: Request<kube::client::Body>| {
             let state = Arc::clone(&served);
@@ -161,14 +216,19 @@ impl Scene {
                 let target = head.uri.to_string();
                 let (sender, receiver) = mpsc::unbounded_channel();
                 let mut response = Response::new(Fed(receiver));
-                if target.contains("watch=1") {
-                    let path = target.split(['?', '&']).next().unwrap().to_owned();
-                    state.lock().unwrap().watches.insert(path, sender);
-                    return Ok(response);
-                }
                 let reply = state.lock().unwrap().answer(&head.method, &target, &body);
                 let body = match reply {
+                    Reply::Good(_) if target.contains("watch=1") => {
+                        let path = target.split("watch=1").next().unwrap();
+                        let path = path.trim_end_matches(['?', '&']).to_owned();
+                        state.lock().unwrap().watches.insert(path, sender);
+                        return Ok(response);
+                    }
                     Reply::Good(body) => body,
+                    Reply::Refused(code, body) => {
+                        *response.status_mut() = code.try_into().unwrap();
+                        body
+                    }
                     Reply::Throttled => {
                         *response.status_mut() = hyper::StatusCode::TOO_MANY_REQUESTS;
                         response.headers_mut().insert("retry-after", 3.into());
@@ -217,6 +277,16 @@ impl Scene {
             .iter()
             .map(|(when, path)| (seconds(when), namespace(path)))
             .collect()
+    }
+
+    /// The latest status of the rule: its reasons, and what stands in the way.
+    fn status(&self) -> Value {
+        let state = self.state.lock().unwrap();
+        state
+            .statuses
+            .last()
+            .map(|(_, status)| status.clone())
+            .unwrap_or_default()
     }
 
     fn holder(&self) -> String {

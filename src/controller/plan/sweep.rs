@@ -64,7 +64,8 @@ impl Planner {
             }
             self.note_wanted(&target);
             match self.decide(&target, Priority::Repair, now) {
-                Decision::Nothing => {}
+                // It may have been there before anybody led who could say so.
+                Decision::Nothing => self.announce_foreign(&target, now),
                 Decision::Wait(until) => self.pending.push_at(until, target),
                 Decision::HeldBack => {
                     self.held_back.insert(target);

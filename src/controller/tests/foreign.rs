@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::server::flat;
 use super::world::{JSON, LEGACY, MINUTE, World, acme, by_hand, config, name, settled};
+use crate::controller::event::Regarding;
 use crate::controller::{ADOPT_LABEL, COPY_LABEL};
 
 #[test]
@@ -121,6 +122,24 @@ fn a_secret_copied_by_hand_with_our_label_is_foreign() {
     world.planner.rule_gone("uid-acme", world.now);
     world.pass(60 * MINUTE);
     assert_eq!(world.server.secrets[&clone], before);
+}
+
+#[test]
+fn a_foreign_secret_that_came_while_nobody_led_is_told_of_all_the_same() {
+    let mut world = settled();
+    world.planner.stop();
+    let clone = name("team-b", "ghcr");
+    let fields = world.server.secrets[&name("team-a", "ghcr")].fields.clone();
+    world.server.create(&clone, "kubectl-create", fields);
+    world.namespace("team-b", "b", true);
+    world.deliver();
+    assert_eq!(world.planner.take_events(), []);
+    world.planner.start();
+    world.settle();
+    let told = world.planner.take_events();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(matches!(&told[0].regarding, Regarding::Secret(target) if target.to_string() == "team-b/ghcr"));
+    assert_eq!(told[0].reason, "Foreign");
 }
 
 #[test]
