@@ -199,6 +199,7 @@ async fn an_admin_installs_changes_and_removes_it_while_pods_are_created() {
     assert_eq!(registration["webhooks"][0]["failurePolicy"], "Fail");
     is_settled(&cluster, "install/overlays/given-certificate").await;
     may_read_rules(&cluster).await;
+    a_new_namespace_gets_its_copy(&cluster).await;
 
     creation.strict.store(false, Ordering::SeqCst);
     cluster.run(&step("uninstall")).await;
@@ -252,6 +253,32 @@ async fn the_api_server_gives_the_reasons_that_the_readme_knows() {
         })
         .await;
     }
+}
+
+/// The controller that was installed with the webhook keeps the copies of a rule that is applied.
+async fn a_new_namespace_gets_its_copy(cluster: &Cluster) {
+    let rule = "apiVersion: pullkey.dev/v1alpha1
+kind: ClusterPullSecretRule
+metadata: {name: copied}
+spec:
+  images: [registry.example]
+  namespaces: {include: [\"new-*\"]}
+  secret: {name: copied, copyFrom: {namespace: pullkey-sources, name: registry}}";
+    let script = format!(
+        "kubectl create secret docker-registry registry --namespace pullkey-sources \
+             --docker-server registry.example --docker-username puller --docker-password x
+         echo '{rule}' | kubectl apply -f -
+         kubectl create namespace new-team
+         kubectl wait --namespace new-team --for create --timeout 60s secret/copied
+         kubectl wait --for condition=CopiesReady --timeout 60s cpsr/copied"
+    );
+    cluster.run(&script).await;
+    let copy = cluster.api.get("/api/v1/namespaces/new-team/secrets/copied").await;
+    let source = cluster
+        .api
+        .get("/api/v1/namespaces/pullkey-sources/secrets/registry")
+        .await;
+    assert_eq!(copy.good()["data"], source.good()["data"]);
 }
 
 /// The webhook's service account may read rules and what tells namespaces apart. Otherwise it may do what any other may

@@ -315,7 +315,9 @@ impl<'m> Controller<'m> {
     fn status_written(&mut self, written: StatusWritten) {
         let result = match self.clerk.answered(written, &mut self.book, self.began.elapsed()) {
             Some(events) => {
-                events.iter().for_each(|event| self.announce(event));
+                for event in &events {
+                    self.announce(event);
+                }
                 WriteResult::Done
             }
             None => WriteResult::Refused,

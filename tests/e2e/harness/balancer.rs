@@ -31,6 +31,7 @@ pub(crate) struct Balancer {
 /// A replica as the balancer knows it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target {
+    /// Where calls go to. A controller takes none: it answers probes alone.
     pub(crate) serving: SocketAddr,
     pub(crate) health: SocketAddr,
 }

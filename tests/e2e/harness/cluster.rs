@@ -32,8 +32,8 @@ use super::{Api, GLANCE, Replica, until};
 const NAMESPACE: &str = "pullkey";
 /// The Service that the API server calls.
 const SERVICE: &str = "/api/v1/namespaces/pullkey/services/pullkey-webhook";
-/// The label of the webhook's Pods.
-const WEBHOOK: &str = "app.kubernetes.io/component=webhook";
+/// The label that tells the webhook's Pods from the controller's.
+const COMPONENT: &str = "app.kubernetes.io/component";
 const PODS: &str = "/api/v1/namespaces/pullkey/pods";
 
 /// A cluster.
@@ -59,6 +59,7 @@ type Replicas = BTreeMap<String, Running>;
 /// A Pod that runs.
 struct Running {
     replica: Replica,
+    is_webhook: bool,
     /// What was told of it.
     ready: Option<bool>,
     /// Whether it was asked to end.
@@ -140,23 +141,25 @@ impl Cluster {
         self.plane.api_with(token["status"]["token"].as_str().unwrap()).await
     }
 
-    /// The names of the Pods on the node.
+    /// The names of the webhook's Pods on the node.
     pub(crate) async fn pods(&self) -> BTreeSet<String> {
-        self.replicas.lock().await.keys().cloned().collect()
+        let replicas = self.replicas.lock().await;
+        let webhooks = replicas.iter().filter(|(_, running)| running.is_webhook);
+        webhooks.map(|(name, _)| name.clone()).collect()
     }
 
     /// The least value of a metric on all of them.
     pub(crate) async fn least(&self, metric: &str, labels: &str) -> f64 {
         let mut least = f64::INFINITY;
-        for running in self.replicas.lock().await.values() {
+        for running in self.replicas.lock().await.values().filter(|running| running.is_webhook) {
             least = least.min(running.replica.metric(metric, labels).await);
         }
         least
     }
 
-    /// Brings all volumes up to the objects that they show.
+    /// Brings their volumes up to the objects that they show.
     pub(crate) async fn refresh_volumes(&self) {
-        for running in self.replicas.lock().await.values() {
+        for running in self.replicas.lock().await.values().filter(|running| running.is_webhook) {
             running.replica.refresh_volumes(&self.api).await;
             running.replica.signal("HUP");
         }
@@ -212,10 +215,10 @@ async fn lead(client: UnixStream, service: Option<String>, balancer: SocketAddr)
     copy_bidirectional(&mut client, &mut server).await.map(drop)
 }
 
-/// Does what a scheduler and a kubelet do with the webhook's Pods; the controller's stay where they are, unscheduled.
+/// Does what a scheduler and a kubelet do with Pullkey's Pods.
 async fn run_pods(plane: &ControlPlane, api: &Api, balancer: &Balancer, replicas: &Mutex<Replicas>) {
     loop {
-        let list = api.get(&format!("{PODS}?labelSelector={WEBHOOK}")).await.good();
+        let list = api.get(PODS).await.good();
         let pods = list["items"].as_array().unwrap();
         let mut replicas = replicas.lock().await;
         for pod in pods {
@@ -243,9 +246,13 @@ async fn look_after(pod: &Value, plane: &ControlPlane, api: &Api, balancer: &Bal
                 return; // It is gone.
             }
             let replica = Replica::start(plane, api, NAMESPACE, pod, &[]).await;
-            balancer.add(replica.target);
+            let is_webhook = pod["metadata"]["labels"][COMPONENT] == "webhook";
+            if is_webhook {
+                balancer.add(replica.target);
+            }
             let running = Running {
                 replica,
+                is_webhook,
                 ready: None,
                 ends: false,
             };
@@ -260,7 +267,7 @@ async fn look_after(pod: &Value, plane: &ControlPlane, api: &Api, balancer: &Bal
                 running.ends = true;
             }
             if running.replica.has_ended() {
-                assert!(running.ends, "a webhook has ended:\n{}", running.replica.log());
+                assert!(running.ends, "a Pod has ended:\n{}", running.replica.log());
                 balancer.remove(running.replica.target);
                 replicas.remove(name);
                 api.delete(&format!("{path}?gracePeriodSeconds=0")).await;

@@ -4,17 +4,13 @@
 //! It looks at all rules of the cluster, so there is one at a time: a test that has one keeps the others waiting. What
 //! differs from what an admin applies: objects in no namespace have names of their own.
 
-use std::env;
-use std::fs;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
 use tokio::sync::{Mutex as Lock, MutexGuard};
 
 use super::installation::{rendered, with_own_name};
-use super::process::{Process, get};
-use super::{Api, Namespace, RULES, control_plane, install_kinds, unique, until};
+use super::{Api, Namespace, RULES, Replica, control_plane, install_kinds, is_ready, unique, until};
 
 static ONE_AT_A_TIME: Lock<()> = Lock::const_new(());
 
@@ -23,10 +19,9 @@ pub(crate) struct Copier {
     pub(crate) own: Namespace,
     pub(crate) sources: Namespace,
     pub(crate) api: Api,
-    pub(crate) replicas: Vec<Process>,
+    pub(crate) replicas: Vec<Replica>,
+    template: Value,
     arguments: Vec<String>,
-    kubeconfig: NamedTempFile,
-    token: String,
     rules: Mutex<Vec<String>>,
     #[expect(dead_code, reason = "others wait for its end")]
     turn: MutexGuard<'static, ()>,
@@ -41,42 +36,22 @@ impl Copier {
         let id = unique("copier");
         let sources = Namespace::named(&format!("{id}-sources"), &json!({})).await;
         let objects = objects(&id, &sources.name);
-        let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
-        let container = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
-        let container = container
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|argument| argument.as_str().unwrap());
-        let own = ["--health-listen=127.0.0.1:0", "--log-format=json"];
-        let is_own = |argument: &&str| {
-            own.iter()
-                .any(|own| own.split('=').next() == argument.split('=').next())
-        };
-        let others = container.filter(|argument| !is_own(argument));
-        let arguments = others
-            .chain(own)
-            .chain(arguments.iter().copied())
-            .map(str::to_owned)
-            .collect();
+        let deployment = objects.iter().find(|object| object["kind"] == "Deployment");
+        let template = deployment.unwrap()["spec"]["template"].clone();
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
         control_plane().kubectl(&["apply", "--validate=strict", "-f", "-"], &list.to_string());
         let own = Namespace {
             name: id,
             api: api.clone(),
         };
-        let account = &deployment["spec"]["template"]["spec"]["serviceAccountName"];
-        let token = own.token(account.as_str().unwrap()).await;
-        let kubeconfig = NamedTempFile::new().unwrap();
-        fs::write(kubeconfig.path(), control_plane().kubeconfig_with(&token)).unwrap();
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let mut copier = Self {
             own,
             sources,
             api,
             replicas: Vec::new(),
+            template,
             arguments,
-            kubeconfig,
-            token,
             rules: Mutex::default(),
             turn,
         };
@@ -87,15 +62,13 @@ impl Copier {
 
     /// One more replica, once it is ready.
     pub(crate) async fn add_replica(&mut self) {
-        let kubeconfig = self.kubeconfig.path().to_str().unwrap().to_owned();
-        let environment = [("KUBECONFIG".to_owned(), kubeconfig)];
-        let process = Process::start(&self.arguments, environment, &env::temp_dir()).await;
+        let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
+        let replica = Replica::start(control_plane(), &self.api, &self.own.name, &self.template, &arguments).await;
         until("the controller is ready", async || {
-            let (status, _) = get(process.health, "/readyz").await?;
-            (status == 200).then_some(())
+            is_ready(replica.health).await.then_some(())
         })
         .await;
-        self.replicas.push(process);
+        self.replicas.push(replica);
     }
 
     /// Which of the replicas leads.
@@ -110,7 +83,9 @@ impl Copier {
 
     /// A client with the controller's own token.
     pub(crate) async fn as_controller(&self) -> Api {
-        control_plane().api_with(&self.token).await
+        let account = self.template["spec"]["serviceAccountName"].as_str().unwrap();
+        let token = self.own.token(account).await;
+        control_plane().api_with(&token).await
     }
 
     /// A source, or its next version.

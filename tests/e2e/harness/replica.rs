@@ -1,4 +1,4 @@
-//! One Pod of the webhook's Deployment, as a kubelet would run it: the container's own arguments and environment, its
+//! One Pod of one of the Deployments, as a kubelet would run it: the container's own arguments and environment, its
 //! volumes as directories that change by one swap of a link.
 //!
 //! Only two things differ, since there is no network of Pods: it listens on a port of loopback that is free, and its
@@ -17,7 +17,7 @@ use super::plane::ControlPlane;
 use super::process::{Process, address};
 use super::{Api, Namespace, control_plane, unique};
 
-/// A webhook that runs, until it is dropped at the latest.
+/// A webhook or a controller that runs, until it is dropped at the latest.
 pub(crate) struct Replica {
     process: Process,
     volumes: TempDir,
@@ -43,21 +43,11 @@ impl Replica {
             .as_array()
             .unwrap()
             .iter()
-            .map(|argument| inside(argument.as_str().unwrap(), &spec, volumes.path()))
-            .filter(|argument| {
-                !["--listen=", "--health-listen=", "--log-format="]
-                    .iter()
-                    .any(|own| argument.starts_with(own))
+            .map(|argument| match argument.as_str().unwrap().split_once("listen=") {
+                Some((option, _)) => format!("{option}listen=127.0.0.1:0"),
+                None => inside(argument.as_str().unwrap(), &spec, volumes.path()),
             })
             .collect();
-        arguments.extend(
-            [
-                "--listen=127.0.0.1:0",
-                "--health-listen=127.0.0.1:0",
-                "--log-format=json",
-            ]
-            .map(str::to_owned),
-        );
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let environment = spec["containers"][0]["env"].as_array().cloned().unwrap_or_default();
         let environment = environment.iter().filter_map(|variable| {
@@ -78,7 +68,7 @@ impl Replica {
         let own = ("KUBECONFIG".to_owned(), kubeconfig.to_str().unwrap().to_owned());
         let process = Process::start(&arguments, [own].into_iter().chain(environment), volumes.path()).await;
         let target = Target {
-            serving: address(&process.serving["url"]).unwrap(),
+            serving: address(&process.serving["url"]).unwrap_or(process.health),
             health: process.health,
         };
         Self {
