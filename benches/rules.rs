@@ -302,6 +302,7 @@ fn rule(shape: &Shape, number: usize) -> Outcome<Rule> {
             .map_or_else(cluster, |own| Ok(NamespaceSelection::only(own)))?,
         namespace,
         copy_from: None,
+        last_match: None,
     })
 }
 

@@ -5,6 +5,7 @@
 //! | `/livez` | 200 while the accept loop turns, otherwise 503 |
 //! | `/readyz` | 200 while calls can be served, otherwise 503 with the reasons; `?verbose` lists the parts in any case |
 //! | `/metrics` | the metrics in the text format of OpenMetrics |
+//! | others | what the program has to tell besides |
 
 use crate::metrics::{CONTENT_TYPE as OPENMETRICS, Metrics};
 use crate::readiness::Readiness;
@@ -36,12 +37,12 @@ struct Health {
 /// The listener of the health port; serve it for as long as the process lives, so that it still answers while the
 /// webhook drains.
 #[must_use]
-pub fn server(readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Server {
+pub fn server(readiness: Arc<Readiness>, metrics: Arc<Metrics>, others: Router) -> Server {
     let settings = Settings {
         max_connections: MAX_CONNECTIONS,
         ..Settings::default()
     };
-    Server::plain(settings, router(readiness, metrics))
+    Server::plain(settings, router(readiness, metrics).merge(others))
 }
 
 /// The routes of the health port.

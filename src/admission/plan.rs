@@ -33,6 +33,8 @@ pub struct Decision<'r> {
     pub outcome: Outcome<'r>,
     /// What rules in [`Mode::Shadow`] would have added on top, in the order in which they would have.
     pub shadow: Vec<Addition<'r>>,
+    /// All rules that apply to an image of the Pod, best first: also those that add nothing, whatever the reason.
+    pub matching: Vec<&'r Rule>,
     /// The images that are no image references. The kubelet will report them; the others are served all the same.
     pub invalid_images: Vec<(Origin, InvalidImage)>,
 }
@@ -181,6 +183,7 @@ pub fn decide<'r>(review: &Review<'_>, namespace: &Namespace<'_>, rules: &'r Rul
         Err(reason) => Decision {
             outcome: Outcome::Skip(reason),
             shadow: Vec::new(),
+            matching: Vec::new(),
             invalid_images: Vec::new(),
         },
     }
@@ -242,20 +245,21 @@ fn plan<'r>(pod: &Pod<'_>, namespace: &Namespace<'_>, rules: &'r RuleSet) -> Dec
             Err(reason) => invalid_images.push((image.origin, reason)),
         }
     }
-    let mut wanted: Vec<_> = matching.into_values().collect();
-    wanted.sort_unstable_by_key(|(order, _)| *order);
+    let mut matching: Vec<_> = matching.into_values().collect();
+    matching.sort_unstable_by_key(|(order, _)| *order);
+    let matching: Vec<_> = matching.into_iter().map(|(_, rule)| rule).collect();
 
     let mut named: Vec<&str> = pod.pull_secrets.iter().map(AsRef::as_ref).collect();
-    let enforced = new_names(&wanted, Mode::Enforce, &mut named);
-    let shadow = new_names(&wanted, Mode::Shadow, &mut named);
+    let enforced = new_names(&matching, Mode::Enforce, &mut named);
+    let shadow = new_names(&matching, Mode::Shadow, &mut named);
     let outcome = if !enforced.is_empty() {
         Outcome::Inject(InjectionPlan {
             additions: enforced,
             appends: pod.has_pull_secrets,
         })
-    } else if wanted.iter().any(|(_, rule)| rule.mode == Mode::Enforce) {
+    } else if matching.iter().any(|rule| rule.mode == Mode::Enforce) {
         Outcome::Skip(SkipReason::AlreadyNamed)
-    } else if wanted.is_empty() {
+    } else if matching.is_empty() {
         Outcome::Skip(SkipReason::NoRule)
     } else {
         Outcome::Skip(SkipReason::ShadowOnly)
@@ -263,14 +267,15 @@ fn plan<'r>(pod: &Pod<'_>, namespace: &Namespace<'_>, rules: &'r RuleSet) -> Dec
     Decision {
         outcome,
         shadow,
+        matching,
         invalid_images,
     }
 }
 
 /// The rules of one mode whose secret is not yet named, best first; their secrets join the names.
-fn new_names<'n, 'r: 'n>(wanted: &[(MatchOrder, &'r Rule)], mode: Mode, named: &mut Vec<&'n str>) -> Vec<Addition<'r>> {
+fn new_names<'n, 'r: 'n>(matching: &[&'r Rule], mode: Mode, named: &mut Vec<&'n str>) -> Vec<Addition<'r>> {
     let mut additions = Vec::new();
-    for (_, rule) in wanted.iter().filter(|(_, rule)| rule.mode == mode) {
+    for rule in matching.iter().filter(|rule| rule.mode == mode) {
         if !named.contains(&rule.secret.as_str()) {
             named.push(&rule.secret);
             additions.push(Addition { rule });

@@ -13,6 +13,7 @@
 mod call;
 mod event;
 pub mod follow;
+pub mod matches;
 #[cfg(test)]
 mod mock;
 pub mod namespaces;

@@ -21,7 +21,7 @@ use super::{Bad, Event, Key};
 use crate::credentials;
 use crate::metrics::Resource;
 use crate::rules::compile::{API_VERSION, Context, MOST_REGEXES, compile_object};
-use crate::rules::{Diagnostic, Kind, Rule, Severity};
+use crate::rules::{Diagnostic, Kind, LastMatch, Rule, Severity};
 
 /// The path of the list of `ClusterPullSecretRule`s.
 pub const CLUSTER_RULES_PATH: &str = "/apis/pullkey.dev/v1alpha1/clusterpullsecretrules";
@@ -45,7 +45,7 @@ const MOST_FINDINGS: usize = 3;
 #[derive(Debug, Clone)]
 pub struct RuleObject {
     /// Another one for an object that was deleted and made again.
-    pub uid: Box<str>,
+    pub uid: Arc<str>,
     /// Another one for each change of `spec`.
     pub generation: i64,
     /// When it was made, as the API server writes it: texts in their order are times in theirs.
@@ -54,6 +54,8 @@ pub struct RuleObject {
     pub findings: Vec<Diagnostic>,
     /// The rule, if it has no mistake.
     pub rule: Option<Arc<Rule>>,
+    /// The rule's own, also while it has a mistake.
+    last_match: Arc<LastMatch>,
     /// `status.keys`, if they are of this generation.
     keys: Option<Vec<String>>,
 }
@@ -173,14 +175,29 @@ pub fn read(kind: Kind, own_namespace: &str, text: &str) -> Result<Option<RuleOb
         Diagnostic::new(Severity::Warning, &subject, message)
     });
     let findings = compiled.mistakes.into_iter().chain(compiled.warnings).chain(waiting);
-    Ok(Some(RuleObject {
-        uid: metadata.uid.into(),
+    let uid: Arc<str> = metadata.uid.into();
+    let last_match = Arc::new(LastMatch::new(Arc::clone(&uid)));
+    let mut object = RuleObject {
+        uid,
         generation: metadata.generation,
         created: metadata.creation_timestamp.into(),
         findings: findings.take(MOST_FINDINGS).collect(),
         rule,
+        last_match: Arc::clone(&last_match),
         keys,
-    }))
+    };
+    object.set_last_match(last_match);
+    Ok(Some(object))
+}
+
+impl RuleObject {
+    /// What is known of its matches is from now on this.
+    fn set_last_match(&mut self, last_match: Arc<LastMatch>) {
+        if let Some(rule) = &mut self.rule {
+            Arc::make_mut(rule).last_match = Some(Arc::clone(&last_match));
+        }
+        self.last_match = last_match;
+    }
 }
 
 impl RuleObjects {
@@ -343,7 +360,10 @@ fn put(
                 of_tenant: kind == Kind::PullSecretRule,
                 diagnostic,
             }));
-            let changed = new.rule.is_some() || old.is_some_and(|old| old.rule.is_some());
+            let changed = new.rule.is_some() || old.as_ref().is_some_and(|old| old.rule.is_some());
+            if let Some(old) = old.filter(|old| old.uid == new.uid) {
+                new.set_last_match(old.last_match);
+            }
             known.insert(key, new);
             changed
         }
@@ -355,11 +375,12 @@ fn unreadable(kind: Kind, Bad { key, why }: Bad) -> (Key, RuleObject) {
     let message = format_args!("the object cannot be read: {why}");
     let finding = Diagnostic::new(Severity::Error, &subject(kind, &key), message);
     let object = RuleObject {
-        uid: Box::default(),
+        uid: Arc::default(),
         generation: 0,
         created: Box::default(),
         findings: vec![finding],
         rule: None,
+        last_match: Arc::new(LastMatch::new(Arc::default())),
         keys: None,
     };
     (key, object)

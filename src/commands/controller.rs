@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
 
+use axum::Router;
 use pullkey::controller::copy::Style;
 use pullkey::controller::live::{Allowance, Settings, run as look_after};
 use pullkey::controller::plan;
@@ -36,7 +37,7 @@ async fn serve(args: &ControllerArgs, settings: Settings) -> Result<ExitStatus, 
     let client = cluster::connect().await?;
     let metrics = Arc::new(Metrics::new([]));
     let readiness = Arc::new(Readiness::without_certificate());
-    let health = bind_health(args.health.listen, &readiness, &metrics).await?;
+    let health = bind_health(args.health.listen, &readiness, &metrics, Router::new()).await?;
     let address = health.as_ref().map(|health| format!("http://{}", health.local_addr()));
     let sources = args.source_namespace.join(", ");
     info!(

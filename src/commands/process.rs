@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use pullkey::metrics::Metrics;
 use pullkey::readiness::Readiness;
 use pullkey::server::Bound;
@@ -45,16 +46,17 @@ pub(super) fn log(args: &LogArgs) -> Result<(), Failure> {
     logging::init(format, args.level).map_err(|error| Failure::new(ExitStatus::EnvironmentWrong, error))
 }
 
-/// Takes the port for probes and metrics, if there is to be one.
+/// Takes the port for probes and metrics, and what else is told there, if there is to be one.
 pub(super) async fn bind_health(
     listen: HealthListen,
     readiness: &Arc<Readiness>,
     metrics: &Arc<Metrics>,
+    others: Router,
 ) -> Result<Option<Bound>, Failure> {
     match listen {
         HealthListen::Off => Ok(None),
         HealthListen::At(address) => {
-            let server = health::server(Arc::clone(readiness), Arc::clone(metrics));
+            let server = health::server(Arc::clone(readiness), Arc::clone(metrics), others);
             Ok(Some(server.bind(address).await?))
         }
     }

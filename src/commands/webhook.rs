@@ -9,6 +9,7 @@
 mod banner;
 mod cluster;
 mod decider;
+mod matches;
 
 use std::future::pending;
 use std::path::Path;
@@ -154,7 +155,13 @@ async fn serve(args: &WebhookArgs, program: &Program, sources: Sources) -> Resul
     // Before anyone is told that it serves: a signal that nobody hears would end the program at once, or be lost.
     let mut ends = Ends::new()?;
     let hang_ups = signal(SignalKind::hangup()).map_err(Failure::environment)?;
-    let health = bind_health(args.health.listen, &readiness, &metrics).await?;
+    let health = bind_health(
+        args.health.listen,
+        &readiness,
+        &metrics,
+        matches::router(Arc::clone(&decider)),
+    )
+    .await?;
     let server = Server::new(settings, sources.certificate.config(), decider, metrics, readiness);
     let server = server.bind(args.listen).await?;
     let banner = Banner {

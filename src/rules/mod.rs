@@ -9,6 +9,7 @@
 //! `schema` tells an API server what of this it can check itself.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::credentials::Key;
 
@@ -17,6 +18,7 @@ pub mod diagnostic;
 mod document;
 mod index;
 mod labels;
+mod last_match;
 mod names;
 pub mod namespaces;
 pub mod pattern;
@@ -30,6 +32,7 @@ mod spec;
 pub use compile::{Compiled, Context};
 pub use diagnostic::{Diagnostic, Severity};
 pub use labels::Labels;
+pub use last_match::{Hour, LastMatch};
 pub use names::{
     ACCEPTED_LABEL as ACCEPTED_NAMESPACE_NAME, ACCEPTED_SUBDOMAIN as ACCEPTED_NAME, is_label as is_namespace_name,
     is_subdomain as is_name,
@@ -66,6 +69,8 @@ pub struct Rule {
     pub namespaces: NamespaceSelection,
     /// Where the controller copies the secret from.
     pub copy_from: Option<SourceRef>,
+    /// When it last matched, for a rule that is an object of the cluster.
+    pub last_match: Option<Arc<LastMatch>>,
 }
 
 /// The two kinds of rules, in the order in which their secrets come.

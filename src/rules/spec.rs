@@ -99,6 +99,7 @@ impl Spec {
             derived: self.derived,
             namespaces: self.namespaces.unwrap_or(own),
             copy_from: self.copy_from,
+            last_match: None,
         }
     }
 

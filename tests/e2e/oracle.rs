@@ -236,6 +236,7 @@ fn rules(sources: &[Source]) -> RuleSet {
             derived: config.keys().cloned().collect(),
             namespaces: NamespaceSelection::only("team-a"),
             copy_from: None,
+            last_match: None,
         }
     });
     RuleSet::new(rules)

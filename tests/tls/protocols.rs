@@ -183,7 +183,7 @@ async fn a_panic_elsewhere_costs_its_connection_and_nobody_else() {
 #[tokio::test]
 async fn the_health_port_answers_without_tls() {
     let readiness = Arc::new(Readiness::default());
-    let bound = health::server(readiness, Arc::new(Metrics::new([])))
+    let bound = health::server(readiness, Arc::new(Metrics::new([])), axum::Router::new())
         .bind(([127, 0, 0, 1], 0).into())
         .await
         .unwrap();

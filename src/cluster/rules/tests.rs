@@ -1,6 +1,6 @@
 use super::*;
 use crate::image::ImageReference;
-use crate::rules::{Namespace, RuleSet};
+use crate::rules::{Hour, Namespace, RuleSet};
 use serde_json::{Value, json};
 
 fn read_here(kind: Kind, object: &Value) -> RuleObject {
@@ -340,4 +340,40 @@ fn an_object_in_force_wins_over_the_rule_of_its_name_in_a_file() {
             "{image}"
         );
     }
+}
+
+#[test]
+fn the_hour_of_the_last_match_stays_with_the_object() {
+    let mut objects = RuleObjects::default();
+    let version = |generation: i64, image: &str, uid: &str| {
+        let (key, mut object) = policy_teams_rule("a", &images(&[image]));
+        object.generation = generation;
+        object.uid = uid.into();
+        Event::Applied(key, object)
+    };
+    let hour = |objects: &RuleObjects| objects.in_force(&[]).rules[0].last_match.as_ref().unwrap().hour();
+    apply(&mut objects, version(1, "a.example", "uid"));
+    assert_eq!(hour(&objects), None);
+    let before = objects.in_force(&[]).rules;
+    let now = Hour::of(7_200);
+    before[0].last_match.as_ref().unwrap().note(now);
+    assert_eq!(hour(&objects), Some(now));
+    apply(&mut objects, version(2, "b.example", "uid"));
+    assert_eq!(hour(&objects), Some(now), "another spec");
+    let later = Hour::of(10_800);
+    before[0].last_match.as_ref().unwrap().note(later);
+    assert_eq!(hour(&objects), Some(later), "of a snapshot that is still in use");
+    apply(&mut objects, version(3, "b.example:v1/x", "uid"));
+    assert_eq!(objects.in_force(&[]).rules.len(), 0);
+    apply(&mut objects, version(4, "b.example", "uid"));
+    assert_eq!(hour(&objects), Some(later), "a mistake that was put right");
+    let (key, listed_again) = policy_teams_rule("a", &images(&["b.example"]));
+    let listed_again = RuleObject {
+        uid: "uid".into(),
+        ..listed_again
+    };
+    apply(&mut objects, listed(vec![(key, listed_again)]));
+    assert_eq!(hour(&objects), Some(later), "a list");
+    apply(&mut objects, version(1, "b.example", "another"));
+    assert_eq!(hour(&objects), None, "another object of the name");
 }

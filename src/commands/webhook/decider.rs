@@ -8,14 +8,14 @@
 //!   wants that.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use pullkey::admission::{self, Addition, Decision, Malformed, Object, Outcome, Review};
 use pullkey::cluster::Snapshot;
 use pullkey::cluster::namespaces::NamespaceFacts;
 use pullkey::metrics::{Metrics, Retry};
-use pullkey::rules::{Namespace, RuleSet};
+use pullkey::rules::{Hour, Namespace, RuleSet};
 use pullkey::server::{Admit, Answer};
 use tracing::debug;
 
@@ -102,6 +102,7 @@ impl Admit for Decider {
         match decided {
             Ok(decision) => {
                 self.count(&decision);
+                note_matches(review, &decision);
                 log(review, &decision);
                 Answer::Review(decision.to_response(&review.uid))
             }
@@ -115,6 +116,18 @@ impl Admit for Decider {
 
     fn answer_to_fault(&self, uid: &str) -> Vec<u8> {
         admission::allowed_after_fault(uid)
+    }
+}
+
+/// Remembers the hour for every rule that matches; not for a dry run, which is to leave no trace.
+fn note_matches(review: &Review<'_>, decision: &Decision<'_>) {
+    if review.dry_run || decision.matching.is_empty() {
+        return;
+    }
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = Hour::of(since.unwrap_or_default().as_secs());
+    for last_match in decision.matching.iter().filter_map(|rule| rule.last_match.as_ref()) {
+        last_match.note(now);
     }
 }
 

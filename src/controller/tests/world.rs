@@ -68,6 +68,7 @@ pub(super) fn rule(name: &str, secret: &str, source: &str, namespaces: &[&str]) 
         derived: Vec::new(),
         namespaces: NamespaceSelection::new(terms, OWN).unwrap(),
         copy_from: Some(reference(source)),
+        last_match: None,
     }
 }
 

@@ -76,6 +76,7 @@ impl Written {
                 None => NamespaceSelection::new(terms, OWN_NAMESPACE).unwrap(),
             },
             copy_from: None,
+            last_match: None,
         }
     }
 }

@@ -2,8 +2,9 @@ use super::*;
 use pullkey::cluster::namespaces::Namespaces;
 use pullkey::cluster::service_accounts::{Strict, StrictAccounts};
 use pullkey::cluster::snapshot::Known;
-use pullkey::cluster::{Event, Key};
+use pullkey::cluster::{Event, Key, matches};
 use pullkey::rules::compile::{Context, compile};
+use pullkey::rules::{LastMatch, Rule};
 use serde_json::{Value, json};
 
 const RULES: &str = "
@@ -210,4 +211,42 @@ fn a_new_snapshot_counts_from_the_next_review_on() {
     decider.replace(Snapshot::of_files(rules()));
     assert_eq!(outcome(&decider, &review), "injected");
     assert_eq!(decider.rules().unwrap().rules().len(), 3);
+}
+
+#[test]
+fn the_hour_is_kept_of_rules_that_match_whether_or_not_they_change_the_pod() {
+    let pod =
+        |image: &str, secret: &str| json!({"containers": [{"image": image}], "imagePullSecrets": [{"name": secret}]});
+    for (name, image, secret, dry_run, expected) in [
+        ("injected", "b.example/x", "own", false, vec!["copied"]),
+        ("named already", "b.example/x", "copied", false, vec!["copied"]),
+        ("shadow", "c.example/x", "own", false, vec!["shadow"]),
+        ("another namespace's", "a.example/x", "own", false, vec![]),
+        ("no rule", "d.example/x", "own", false, vec![]),
+        ("dry run", "b.example/x", "own", true, vec![]),
+    ] {
+        let rules = rules();
+        let objects = rules.rules().iter().map(|rule| Rule {
+            last_match: Some(Arc::new(LastMatch::new(rule.name.as_str().into()))),
+            ..Rule::clone(rule)
+        });
+        let decider = empty(Duration::ZERO);
+        decider.replace(Snapshot {
+            rules: Arc::new(RuleSet::new(objects.collect::<Vec<_>>())),
+            cluster: Some(cluster()),
+        });
+        let mut review: Value = serde_json::from_str(&review("team-b", "CREATE", &pod(image, secret))).unwrap();
+        review["request"]["dryRun"] = json!(dry_run);
+        outcome(&decider, &review.to_string());
+        let told = matches::read(&matches::tell(decider.rules().unwrap().rules())).unwrap();
+        assert_eq!(told.keys().map(|uid| &**uid).collect::<Vec<_>>(), expected, "{name}");
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
+        assert!(
+            told.values().all(|hour| (now - 7_200..=now).contains(&hour.begins())),
+            "{name}: {told:?}"
+        );
+    }
 }
