@@ -18,6 +18,7 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, Resettable, TypedV
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use pullkey::certs::make::DnsName;
+use pullkey::controller::live::ReplicaName;
 use pullkey::manifests::{FailurePolicy, Image, NamespaceName, ObjectName, Options, SOURCES, Timeout};
 use pullkey::rules::{ACCEPTED_NAMESPACE_NAME, is_namespace_name};
 use pullkey::{health, server};
@@ -139,6 +140,19 @@ pub(crate) struct ControllerArgs {
     /// Such writes at once after a pause
     #[arg(long, value_name = "NUMBER", env = "PULLKEY_WRITE_BURST", default_value = "600")]
     pub(crate) write_burst: NonZeroU32,
+    /// Name that leads to the replicas of the webhook, with their port for probes if it is another than 8080, to ask them
+    /// when rules last matched; repeatable; in the variable, name and port in brackets [default: nobody is asked]
+    #[arg(long, value_name = "NAME[:PORT]", env = "PULLKEY_WEBHOOK_REPLICAS")]
+    pub(crate) webhook_replicas: Vec<ReplicaName>,
+    /// How often they are asked
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "PULLKEY_MATCHES_INTERVAL",
+        default_value = "5m"
+    )]
+    #[arg(value_parser = interval)]
+    pub(crate) matches_interval: Duration,
     #[command(flatten)]
     pub(crate) health: HealthArgs,
     #[command(flatten)]
@@ -521,6 +535,14 @@ fn settling(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn interval(text: &str) -> Result<Duration, String> {
+    match pullkey::duration::parse(text) {
+        Ok(Duration::ZERO) => Err("expected more than `0s`".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn level() -> impl TypedValueParser<Value = Level> {
     PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]).try_map(|level| level.parse::<Level>())
 }
@@ -629,6 +651,8 @@ mod tests {
             "webhook --log-level loud",
             "webhook --settle-new-namespaces 1001ms",
             "webhook --settle-new-namespaces soon",
+            "controller --matches-interval 0s",
+            "controller --webhook-replicas http://replicas",
             "explain --namespace-label team",
             "check --output yaml",
         ] {

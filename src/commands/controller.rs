@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use pullkey::controller::copy::Style;
-use pullkey::controller::live::{Allowance, Settings, run as look_after};
+use pullkey::controller::live::{Allowance, Matches, Settings, run as look_after};
 use pullkey::controller::plan;
 use pullkey::metrics::Metrics;
 use pullkey::readiness::Readiness;
@@ -103,6 +103,10 @@ fn settings(args: &ControllerArgs) -> Result<Settings, Failure> {
             per_second: args.writes_per_second.get(),
             burst: args.write_burst.get(),
             in_flight: IN_FLIGHT,
+        },
+        matches: Matches {
+            replicas: args.webhook_replicas.clone(),
+            interval: args.matches_interval,
         },
         identity: identity(),
     })

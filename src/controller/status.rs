@@ -54,6 +54,9 @@ pub struct RuleStatus {
     /// When copies last got a new version of the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_rotation: Option<Timestamp>,
+    /// The hour in which it last applied to a new Pod. Only the webhook knows; here it stays what it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_match: Option<Timestamp>,
     /// `Ready`, and for rules with a source `SourceValid` and `CopiesReady`.
     pub conditions: Vec<Condition>,
 }
@@ -118,6 +121,8 @@ pub struct Desk {
     due: BTreeSet<(Moment, Arc<str>)>,
     waiting: HashMap<Arc<str>, Moment>,
     written: HashMap<Arc<str>, Moment>,
+    /// Those whose turn comes when no other is due.
+    at_leisure: BTreeSet<Arc<str>>,
 }
 
 /// A condition before its time is known.
@@ -165,6 +170,7 @@ impl RuleStatus {
             } else {
                 previous.last_rotation.clone()
             },
+            last_match: previous.last_match.clone(),
             conditions: findings
                 .map(|finding| finding.into_condition(generation, previous, now))
                 .collect(),
@@ -230,15 +236,23 @@ impl Desk {
         }
     }
 
+    /// The status of a rule is another, and can wait for those of all others: there may be one for each rule at once.
+    pub fn touch_at_leisure(&mut self, uid: Arc<str>) {
+        self.at_leisure.insert(uid);
+    }
+
     /// A rule whose status may be worked out, and written if it is another.
     pub fn next(&mut self, now: Moment) -> Option<Arc<str>> {
-        let (due, _) = self.due.first()?;
-        if *due > now {
-            return None;
+        loop {
+            if self.due.first().is_some_and(|(due, _)| *due <= now) {
+                let (_, uid) = self.due.pop_first()?;
+                self.waiting.remove(&uid);
+                return Some(uid);
+            }
+            // Due at once, unless it has just been written.
+            let uid = self.at_leisure.pop_first()?;
+            self.touch(uid, now);
         }
-        let (_, uid) = self.due.pop_first()?;
-        self.waiting.remove(&uid);
-        Some(uid)
     }
 
     /// A status is being written.
@@ -252,7 +266,9 @@ impl Desk {
     /// When the next status may be written.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Moment> {
-        self.due.first().map(|(due, _)| *due)
+        let is_idle = self.at_leisure.is_empty();
+        let due = self.due.first().map(|(due, _)| *due);
+        if is_idle { due } else { Some(Moment::ZERO) }
     }
 }
 

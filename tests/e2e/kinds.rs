@@ -66,6 +66,7 @@ async fn kubectl_shows_what_matters_of_a_rule() {
         "namespaces": {"selected": 12, "ready": 11, "refused": 1},
         "refusals": [{"namespace": "team-b", "reason": "Foreign", "message": "it is not ours"}],
         "lastRotation": "2026-11-22T10:00:00Z",
+        "lastMatch": "2026-11-22T10:00:00Z",
         "conditions": [{
             "type": "Ready", "status": "True", "reason": "Fine", "message": "", "observedGeneration": 1,
             "lastTransitionTime": "2026-11-22T10:00:00Z",
@@ -113,7 +114,16 @@ async fn kubectl_shows_what_matters_of_a_rule() {
     let [header, row]: [Vec<_>; 2] = words(&table).try_into().unwrap();
     assert_eq!(
         header,
-        ["NAME", "IMAGES", "SECRET", "MODE", "READY", "REGISTRIES", "AGE"]
+        [
+            "NAME",
+            "IMAGES",
+            "SECRET",
+            "MODE",
+            "READY",
+            "REGISTRIES",
+            "MATCHED",
+            "AGE"
+        ]
     );
     assert_eq!(
         row[..6],
@@ -169,6 +179,7 @@ async fn kubectl_explains_every_field() {
                 "namespaces",
                 "refusals",
                 "lastRotation",
+                "lastMatch",
                 "conditions",
             ],
         ),

@@ -17,6 +17,7 @@ use super::announce::{Herald, Subject};
 use super::api::Api;
 use super::budget::Budget;
 use super::lease::Term;
+use super::matches::{Heard, Inquiry};
 use super::rules::Book;
 use super::statuses::{Clerk, Written as StatusWritten, subject};
 use super::watches::Watches;
@@ -47,6 +48,7 @@ pub(super) struct Controller<'m> {
     book: Book,
     clerk: Clerk,
     herald: Herald,
+    inquiry: Inquiry,
     watches: Watches<'m>,
     metrics: CopyMetrics,
     readiness: &'m Readiness,
@@ -121,6 +123,7 @@ impl<'m> Controller<'m> {
             planner: Planner::new(plan),
             book: Book::default(),
             herald,
+            inquiry: Inquiry::new(settings.matches),
             watches,
             metrics: metrics.copies(),
             readiness,
@@ -154,6 +157,10 @@ impl<'m> Controller<'m> {
                     Ok(written) => self.status_written(written),
                     Err(_) => return,
                 },
+                Some(done) = self.inquiry.next_answer() => match done {
+                    Ok(heard) => self.heard(heard),
+                    Err(_) => return,
+                },
                 Ok(()) = self.term.changed() => {}
                 () = sleep_until(wake) => {}
                 _ = self.watches.tasks.join_next() => return,
@@ -178,6 +185,7 @@ impl<'m> Controller<'m> {
             self.clerk.write(&mut self.book, &mut self.planner, now);
             self.planner.take_events().iter().for_each(|event| self.announce(event));
             wakes.extend(self.clerk.wakes_at(now));
+            wakes.extend(self.inquiry.turn(now));
             wakes.extend(self.leads_until());
         } else {
             // Another replica tells these.
@@ -208,6 +216,7 @@ impl<'m> Controller<'m> {
             self.is_leading = false;
             self.planner.stop();
             self.clerk.stop();
+            self.inquiry.stop();
             self.writes = JoinSet::new();
             self.general.abandon();
             self.newborn.abandon();
@@ -324,6 +333,16 @@ impl<'m> Controller<'m> {
         };
         self.metrics.written(WriteKind::Status, result);
         self.metrics.set_namespaces(self.book.namespaces());
+    }
+
+    /// Takes note of when rules last matched. The statuses say it when nothing more urgent is to be said.
+    fn heard(&mut self, heard: Heard) {
+        self.inquiry.ended(&heard);
+        for (uid, hour) in heard.hours {
+            if let Some((kind, uid)) = self.book.matched(&uid, hour) {
+                self.clerk.touch_at_leisure(kind, uid);
+            }
+        }
     }
 
     fn budget(&mut self, is_newborn: bool) -> &mut Budget {

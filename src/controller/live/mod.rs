@@ -4,7 +4,7 @@
 //!   API server ─► watches ─► changes ─┐         ┌─► write ─────► API server
 //!                                     ▼         │     │ answer
 //!                  lease: term ─► Controller ───┤◄────┘
-//!                                  owns Planner ├─► statuses ──► API server
+//!    replicas ─► matches: hours ─► owns Planner ├─► statuses ──► API server
 //!                                               └─► announce ──► API server
 //! ```
 //!
@@ -17,7 +17,9 @@ mod api;
 mod budget;
 mod controller;
 pub mod lease;
+mod matches;
 mod objects;
+mod replicas;
 mod rules;
 mod statuses;
 mod watches;
@@ -31,6 +33,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use budget::Allowance;
+pub use matches::Matches;
+pub use replicas::{NoReplicaName, ReplicaName};
 
 use self::announce::Herald;
 use self::api::Api;
@@ -53,6 +57,8 @@ pub struct Settings {
     pub style: Style,
     /// How many writes of copies there may be.
     pub writes: Allowance,
+    /// Who is asked when rules last matched.
+    pub matches: Matches,
     /// By which this replica is known to the others.
     pub identity: String,
 }

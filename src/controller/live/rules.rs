@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::matches::as_written;
 use crate::cluster::rules::{MOST_OF_A_NAMESPACE, RuleObject, read as read_object};
 use crate::cluster::{Event, Key};
 use crate::controller::plan::{Planner, RuleFacts};
 use crate::controller::status::{NamespaceCounts, RuleStatus, Verdict};
 use crate::controller::{Moment, Timestamp};
 use crate::metrics::WatchFailure;
-use crate::rules::Kind;
 use crate::rules::compile::MOST_REGEXES;
+use crate::rules::{Hour, Kind};
 
 /// A rule object as it was read.
 pub(super) struct Read {
@@ -31,6 +32,8 @@ pub(super) struct Entry {
     pub(super) status: RuleStatus,
     /// Whether its copies got a new version of their source that no status has told yet.
     pub(super) is_rotated: bool,
+    /// When it last matched, as far as the webhook has told us.
+    pub(super) last_match: Option<Hour>,
 }
 
 /// Where a rule is.
@@ -140,6 +143,17 @@ impl Book {
         self.chapter_mut(*kind).entries.get_mut(key)
     }
 
+    /// A rule matched in that hour. Returns whose status is to say so, unless that was known.
+    pub(super) fn matched(&mut self, uid: &str, hour: Hour) -> Option<(Kind, Arc<str>)> {
+        let place = self.places.get(uid)?.clone();
+        let entry = self.entry_mut(&place)?;
+        if entry.last_match >= Some(hour) {
+            return None;
+        }
+        entry.last_match = Some(hour);
+        (entry.status.last_match != as_written(hour)).then(|| (place.0, Arc::clone(&entry.uid)))
+    }
+
     /// The uids of all rules.
     pub(super) fn uids(&self) -> impl Iterator<Item = &Arc<str>> {
         self.places.keys()
@@ -217,8 +231,9 @@ impl Book {
         }
         let uid = old
             .as_ref()
-            .map_or_else(|| Arc::from(&*object.uid), |old| Arc::clone(&old.uid));
-        let is_rotated = old.is_some_and(|old| old.is_rotated);
+            .map_or_else(|| Arc::clone(&object.uid), |old| Arc::clone(&old.uid));
+        let is_rotated = old.as_ref().is_some_and(|old| old.is_rotated);
+        let last_match = old.and_then(|old| old.last_match);
         if kind == Kind::ClusterPullSecretRule && !is_same {
             match &object.rule {
                 Some(rule) => planner.rule_set(&RuleFacts {
@@ -235,6 +250,7 @@ impl Book {
             object,
             status,
             is_rotated,
+            last_match,
         };
         self.chapter_mut(kind).entries.insert(key, entry);
         uid

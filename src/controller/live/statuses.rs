@@ -15,6 +15,7 @@ use tracing::debug;
 use super::announce::Subject;
 use super::api::Api;
 use super::budget::{Allowance, Budget};
+use super::matches::{latest, this_hour};
 use super::rules::{Book, Place};
 use crate::controller::event::Event;
 use crate::controller::plan::Planner;
@@ -103,6 +104,11 @@ impl Clerk {
         }
     }
 
+    /// The status of a rule is another, and nobody waits for it.
+    pub(super) fn touch_at_leisure(&mut self, kind: Kind, uid: Arc<str>) {
+        self.lane(kind).desk.touch_at_leisure(uid);
+    }
+
     /// Begins to write the statuses that may be written now.
     pub(super) fn write(&mut self, book: &mut Book, planner: &mut Planner, now: Moment) {
         for kind in [Kind::ClusterPullSecretRule, Kind::PullSecretRule] {
@@ -138,13 +144,14 @@ impl Clerk {
         };
         let mut mistake = String::new();
         let verdict = book.verdict(place, entry, &mut mistake);
-        let status = RuleStatus::new(
+        let mut status = RuleStatus::new(
             entry.generation(),
             verdict,
             summary.as_ref(),
             &entry.status,
             &timestamp(),
         );
+        status.last_match = latest(entry.status.last_match.as_ref(), entry.last_match, this_hour());
         if status == entry.status {
             return;
         }

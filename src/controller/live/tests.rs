@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -10,7 +11,9 @@ use std::task::{Context, Poll};
 use http_body::{Body, Frame};
 use hyper::body::Bytes;
 use hyper::{Request, Response};
+use k8s_openapi::jiff;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tower::service_fn;
@@ -199,13 +202,17 @@ impl State {
 impl Scene {
     /// A controller with these writes a second, one at once; the Lease is free.
     fn new(state: State, per_second: u32) -> Self {
-        let mut state = state;
+        Self::asking(state, per_second, &[])
+    }
+
+    /// One that asks these replicas of the webhook.
+    fn asking(mut state: State, per_second: u32, replicas: &[SocketAddr]) -> Self {
         state.set_lease(lease(""));
-        Self::on(&Arc::new(Mutex::new(state)), per_second)
+        Self::on(&Arc::new(Mutex::new(state)), per_second, replicas)
     }
 
     /// The same on a server that is there.
-    fn on(state: &Arc<Mutex<State>>, per_second: u32) -> Self {
+    fn on(state: &Arc<Mutex<State>>, per_second: u32, replicas: &[SocketAddr]) -> Self {
         let state = Arc::clone(state);
         let served = Arc::clone(&state);
         let service = service_fn(move |request: Request<kube::client::Body>| {
@@ -251,6 +258,13 @@ impl Scene {
                 per_second,
                 burst: 1,
                 in_flight: 4,
+            },
+            matches: Matches {
+                replicas: replicas
+                    .iter()
+                    .map(|address| address.to_string().parse().unwrap())
+                    .collect(),
+                interval: SECOND / 20,
             },
             identity: "this".to_owned(),
         };
@@ -423,4 +437,87 @@ async fn a_new_version_of_a_source_reaches_every_copy() {
     scene.tell("/api/v1/namespaces/pullkey-sources/secrets", &line);
     sleep(SECOND).await;
     assert_eq!(scene.writes().len(), 6);
+}
+
+/// Answers with what `told` holds at the moment, and counts how often.
+async fn webhook(told: &Arc<Mutex<(Value, usize)>>) -> SocketAddr {
+    let told = Arc::clone(told);
+    let answer = move || {
+        let mut told = told.lock().unwrap();
+        told.1 += 1;
+        let answer = told.0.to_string();
+        async { answer }
+    };
+    let router = axum::Router::new().route("/matches", axum::routing::get(answer));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async { axum::serve(listener, router).await });
+    address
+}
+
+/// What the statuses of the rule said of its last match, one after the other.
+fn last_matches(scene: &Scene) -> Vec<String> {
+    let state = scene.state.lock().unwrap();
+    let told = state
+        .statuses
+        .iter()
+        .filter_map(|(_, status)| status["lastMatch"].as_str());
+    let mut told: Vec<_> = told.map(str::to_owned).collect();
+    told.dedup();
+    told
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let patience = Instant::now() + 20 * SECOND;
+    while !is_so() {
+        assert!(Instant::now() < patience, "{what}");
+        sleep(SECOND / 100).await;
+    }
+}
+
+#[tokio::test]
+async fn a_status_says_the_latest_hour_that_a_replica_tells() {
+    let text = |hours: i64| {
+        let hour = jiff::Timestamp::now().as_second() / 3_600 + hours;
+        jiff::Timestamp::from_second(hour * 3_600).unwrap().to_string()
+    };
+    let told = Arc::new(Mutex::new((json!({"rule": text(-5), "another": text(0)}), 0)));
+    let other = Arc::new(Mutex::new((json!({"rule": text(-7)}), 0)));
+    let garbled = Arc::new(Mutex::new((json!({"rule": 1}), 0)));
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let replicas = [
+        webhook(&other).await,
+        closed,
+        webhook(&told).await,
+        webhook(&garbled).await,
+    ];
+    let scene = Scene::asking(State::new(1), 100, &replicas);
+    let first = vec![text(-5)];
+    until("the status says it", || last_matches(&scene) == first).await;
+    for earlier_or_to_come in [text(-6), text(9)] {
+        told.lock().unwrap().0 = json!({"rule": earlier_or_to_come});
+        let asked = told.lock().unwrap().1;
+        until("it is asked twice again", || told.lock().unwrap().1 > asked + 2).await;
+    }
+    other.lock().unwrap().0 = json!({"rule": text(-1)});
+    let both = vec![text(-5), text(-1)];
+    until("the status says the later one", || last_matches(&scene).len() > 1).await;
+    assert_eq!(last_matches(&scene), both);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_lead_asks_nobody() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let scene = Scene::asking(State::new(1), 100, &[listener.local_addr().unwrap()]);
+    // Renewed again and again, it is never taken.
+    for _ in 0..20 {
+        scene.state.lock().unwrap().set_lease(lease("another"));
+        sleep(SECOND).await;
+    }
+    let asked = tokio::time::timeout(SECOND, listener.accept()).await;
+    assert_eq!((asked.is_ok(), scene.holder().as_str()), (false, "another"));
+    // Its term ends, and this replica leads.
+    sleep(10 * SECOND).await;
+    listener.accept().await.unwrap();
+    assert_eq!(scene.holder(), "this");
 }

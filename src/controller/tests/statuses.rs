@@ -293,6 +293,26 @@ fn a_status_is_written_once_a_second_at_most() {
 }
 
 #[test]
+fn what_nobody_waits_for_is_written_when_nothing_else_is_due() {
+    let second = Duration::from_secs(1);
+    let mut desk = Desk::default();
+    desk.written("b".into(), second);
+    for name in ["a", "b", "c"] {
+        desk.touch_at_leisure(name.into());
+    }
+    desk.touch("d".into(), second);
+    assert_eq!(desk.wakes_at(), Some(Duration::ZERO));
+    assert_eq!(desk.next(second).as_deref(), Some("d"));
+    assert_eq!(desk.next(second).as_deref(), Some("a"));
+    desk.touch("e".into(), second);
+    assert_eq!(desk.next(second).as_deref(), Some("e"));
+    assert_eq!(desk.next(second).as_deref(), Some("c"), "b has just been written");
+    assert_eq!((desk.next(second), desk.wakes_at()), (None, Some(2 * second)));
+    assert_eq!(desk.next(2 * second).as_deref(), Some("b"));
+    assert_eq!(desk.wakes_at(), None);
+}
+
+#[test]
 fn a_copy_of_another_type_or_immutable_is_named_so() {
     let mut world = with_rule(&acme());
     world.settle();

@@ -107,12 +107,25 @@ fn columns(kind: Kind) -> Value {
         "name": "Registries", "type": "string", "jsonPath": ".status.registries", "priority": 1,
         "description": "The hosts it covers.",
     });
+    let last_match = json!({
+        "name": "Matched", "type": "date", "jsonPath": ".status.lastMatch", "priority": 1,
+        "description": "How long ago the hour began in which it last applied to a new Pod.",
+    });
     let age = json!({
         "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "How old it is.",
     });
     match kind {
-        Kind::ClusterPullSecretRule => json!([images, secret, mode, namespaces, ready_namespaces, registries, age]),
-        Kind::PullSecretRule => json!([images, secret, mode, ready, registries, age]),
+        Kind::ClusterPullSecretRule => json!([
+            images,
+            secret,
+            mode,
+            namespaces,
+            ready_namespaces,
+            registries,
+            last_match,
+            age
+        ]),
+        Kind::PullSecretRule => json!([images, secret, mode, ready, registries, last_match, age]),
     }
 }
 

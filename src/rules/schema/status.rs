@@ -36,6 +36,12 @@ pub(super) fn schema() -> Schema {
             ("namespaces", namespaces()),
             ("refusals", refusals()),
             ("lastRotation", Schema::time("When copies last got a new credential.")),
+            (
+                "lastMatch",
+                Schema::time(
+                    "The hour in which the rule last applied to a new Pod, whether or not it changed anything.",
+                ),
+            ),
             ("conditions", conditions()),
         ],
         &[],

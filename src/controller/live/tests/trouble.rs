@@ -56,7 +56,7 @@ async fn who_leads_next_tells_nobody_again_what_was_told_in_the_hour() {
     sleep(5 * SECOND).await;
 
     let attempts = first.state.lock().unwrap().statuses.len();
-    let second = Scene::on(&first.state, 100);
+    let second = Scene::on(&first.state, 100, &[]);
     sleep(10 * SECOND).await;
     assert_eq!(second.told(), ["team-0 Foreign", "default Foreign"]);
     assert!(second.state.lock().unwrap().statuses.len() > attempts, "it has led");
