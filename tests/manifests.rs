@@ -363,6 +363,7 @@ fn the_controller_has_the_rights_that_it_needs() {
                 "--own-namespace=own",
                 "--source-namespace=a",
                 "--source-namespace=b",
+                "--webhook-replicas=pullkey-webhook-replicas.own.svc:8080",
                 "--log-format=json"
             ]),
         )],
@@ -404,8 +405,10 @@ fn the_controller_has_the_rights_that_it_needs() {
 #[test]
 fn names_ports_and_labels_agree_from_the_registration_to_the_container() {
     let objects = objects(&["-n", "own", "--https-port", "10250", "--health-port", "9090"]);
-    let [deployment, service, policy, registration] =
-        ["Deployment", "Service", "NetworkPolicy", "MutatingWebhookConfiguration"].map(|kind| only(&objects, kind));
+    let [deployment, policy, registration] =
+        ["Deployment", "NetworkPolicy", "MutatingWebhookConfiguration"].map(|kind| only(&objects, kind));
+    let mut services = objects.iter().filter(|object| object["kind"] == "Service");
+    let (service, replicas) = (services.next().unwrap(), services.next().unwrap());
     let pod = &deployment["spec"]["template"];
     let container = &pod["spec"]["containers"][0];
     let reference = &registration["webhooks"][0]["clientConfig"]["service"];
@@ -438,9 +441,26 @@ fn names_ports_and_labels_agree_from_the_registration_to_the_container() {
         assert!(arguments.contains(&argument.into()), "{argument}");
     }
 
+    let asked = format!(
+        "--webhook-replicas={}.{}.svc:{}",
+        replicas["metadata"]["name"].as_str().unwrap(),
+        replicas["metadata"]["namespace"].as_str().unwrap(),
+        ports["health"],
+    );
+    let controller = &of_the_controller(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"];
+    assert!(controller.as_array().unwrap().contains(&asked.into()), "{controller}");
+    assert_values(
+        &replicas["spec"],
+        &[
+            ("/clusterIP", json!("None")),
+            ("/publishNotReadyAddresses", json!(true)),
+        ],
+    );
+
     let labels = &pod["metadata"]["labels"];
     let selectors = [
         &service["spec"]["selector"],
+        &replicas["spec"]["selector"],
         &deployment["spec"]["selector"]["matchLabels"],
         &policy["spec"]["podSelector"]["matchLabels"],
         &only(&objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::options::NamespaceName;
 use super::part::{HEALTH, Part, Pods};
+use super::workload::replicas_name;
 use super::{Manifest, NAME, Options, controller_labels};
 use crate::controller::{ADOPT_LABEL, COPY_LABEL, FIELD_MANAGER};
 use crate::credentials::ConfigForm;
@@ -246,6 +247,7 @@ fn deployment(options: &Options) -> Manifest {
     ];
     let sources = options.source_namespaces.iter();
     arguments.extend(sources.map(|namespace| format!("--source-namespace={namespace}")));
+    arguments.push(format!("--webhook-replicas={}", replicas_name(options)));
     arguments.push("--log-format=json".to_owned());
     let pods = Pods {
         replicas: 2,
@@ -269,8 +271,9 @@ fn disruption_budget(options: &Options) -> Manifest {
 
 fn network_policy(options: &Options) -> Manifest {
     let comment = format!(
-        "Probes and metrics come in. What goes out goes to the API server, whose address differs from cluster to cluster:\n\
-         whoever knows it adds it as an `egress`. The labels are those of {NAME}'s other parts."
+        "Probes and metrics come in. What goes out goes to the API server, whose address differs from cluster to cluster, to\n\
+         the cluster's DNS, and to the webhook's port for probes: whoever knows them adds an `egress`. The labels are those\n\
+         of {NAME}'s other parts."
     );
     part(options).network_policy(comment, &[options.health_port])
 }

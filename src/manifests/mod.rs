@@ -36,6 +36,8 @@ pub const NAME: &str = "pullkey";
 /// The name of everything that belongs to the webhook alone. It must not be `pullkey`: the API server would give its
 /// Pods variables of the Service that read as options.
 pub const WEBHOOK: &str = "pullkey-webhook";
+/// The Service without an address whose name leads to each replica of the webhook.
+const REPLICAS: &str = "pullkey-webhook-replicas";
 /// The `ConfigMap` with the rules.
 pub const RULES: &str = "pullkey-rules";
 /// The Secret with the serving certificate.

@@ -1,7 +1,5 @@
 //! The objects as files for kustomize.
 
-use std::slice;
-
 use serde_json::{Value, json};
 
 use super::registration::{WEBHOOK_NAME, registration};
@@ -50,8 +48,9 @@ fn base(options: &Options) -> Result<Files, Unwritable> {
     objects.extend(workload::objects(options));
     objects.push(registration(options, None));
     let mut files = Vec::new();
-    for manifest in &objects {
-        files.push((file_name(&manifest.object), yaml(slice::from_ref(manifest))?));
+    for of_a_kind in objects.chunk_by(|one, other| one.object.get("kind") == other.object.get("kind")) {
+        let name = of_a_kind.first().map(|manifest| file_name(&manifest.object));
+        files.push((name.unwrap_or_default(), yaml(of_a_kind)?));
     }
     files.push(("controller.yaml".to_owned(), yaml(&controller::objects(options))?));
     let mut resources = vec!["../crds".to_owned()];
@@ -160,7 +159,7 @@ fn below(directory: &str, files: Files) -> Files {
         .collect()
 }
 
-/// `network-policy.yaml` for a `NetworkPolicy`: there is one object of a kind.
+/// `network-policy.yaml` for a `NetworkPolicy`: objects of a kind share a file.
 fn file_name(object: &Value) -> String {
     let mut name = String::new();
     for character in object["kind"].as_str().unwrap_or_default().chars() {

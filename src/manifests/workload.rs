@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::part::{HEALTH, Part, Pods};
-use super::{CERTIFICATE, CLUSTER_CRITICAL, Manifest, Options, RULES, WEBHOOK, labels, webhook_labels};
+use super::{CERTIFICATE, CLUSTER_CRITICAL, Manifest, Options, REPLICAS, RULES, WEBHOOK, labels, webhook_labels};
 use crate::rules::Kind;
 use crate::rules::compile::API_VERSION;
 use crate::server::Settings;
@@ -26,6 +26,7 @@ pub(super) fn objects(options: &Options) -> Vec<Manifest> {
         cluster_role(),
         cluster_role_binding(options),
         service(options),
+        replicas(options),
     ];
     let then = [deployment(options), disruption_budget(options), network_policy(options)];
     first.into_iter().chain(critical_pods(options)).chain(then).collect()
@@ -148,6 +149,35 @@ fn service(options: &Options) -> Manifest {
                     "protocol": "TCP",
                     "targetPort": HTTPS,
                 }],
+                "selector": webhook_labels(),
+            },
+        }),
+    )
+}
+
+/// The name that leads to each of the webhook's replicas, with the port on which they are asked.
+pub(super) fn replicas_name(options: &Options) -> String {
+    format!("{REPLICAS}.{}.svc:{}", options.namespace, options.health_port)
+}
+
+fn replicas(options: &Options) -> Manifest {
+    Manifest::new(
+        "By this name the controller finds every replica of the webhook, ready or not, and asks when rules last matched. It\n\
+         needs no right to read endpoints.",
+        json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"labels": webhook_labels(), "name": REPLICAS, "namespace": options.namespace},
+            "spec": {
+                "clusterIP": "None",
+                "ports": [{
+                    "appProtocol": "http",
+                    "name": HEALTH,
+                    "port": options.health_port,
+                    "protocol": "TCP",
+                    "targetPort": HEALTH,
+                }],
+                "publishNotReadyAddresses": true,
                 "selector": webhook_labels(),
             },
         }),

@@ -1,8 +1,8 @@
 //! One Pod of one of the Deployments, as a kubelet would run it: the container's own arguments and environment, its
 //! volumes as directories that change by one swap of a link.
 //!
-//! Only two things differ, since there is no network of Pods: it listens on a port of loopback that is free, and its
-//! volumes are somewhere else.
+//! Only three things differ, since there is no network of Pods: it listens on a port of loopback that is free, its
+//! volumes are somewhere else, and no DNS knows the webhook's replicas.
 
 use std::fs;
 use std::ops::{Deref, DerefMut};
@@ -43,9 +43,11 @@ impl Replica {
             .as_array()
             .unwrap()
             .iter()
-            .map(|argument| match argument.as_str().unwrap().split_once("listen=") {
+            .map(|argument| argument.as_str().unwrap())
+            .filter(|argument| !argument.starts_with("--webhook-replicas"))
+            .map(|argument| match argument.split_once("listen=") {
                 Some((option, _)) => format!("{option}listen=127.0.0.1:0"),
-                None => inside(argument.as_str().unwrap(), &spec, volumes.path()),
+                None => inside(argument, &spec, volumes.path()),
             })
             .collect();
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
