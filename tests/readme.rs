@@ -43,6 +43,27 @@ fn rows(heading: &str) -> Vec<Vec<&'static str>> {
         .collect()
 }
 
+/// The headings of a level, the title's being 1, as links name them.
+fn anchors(level: usize) -> Vec<String> {
+    let mut is_code = false;
+    let prose = README.lines().filter(|line| {
+        is_code ^= line.trim_start().starts_with("```");
+        !is_code
+    });
+    let mark = format!("{} ", "#".repeat(level));
+    let headings = prose.filter_map(|line| line.strip_prefix(&mark));
+    let kept = |character: char| character.is_alphanumeric() || character == '-';
+    headings
+        .map(|heading| heading.to_lowercase().replace(' ', "-").replace(|c| !kept(c), ""))
+        .collect()
+}
+
+/// The headings that a text links to.
+fn links(text: &str) -> Vec<&str> {
+    let links = text.split("](#").skip(1);
+    links.map(|rest| rest.split(')').next().unwrap()).collect()
+}
+
 /// The webhook as the README starts it, but for the ports; ends with the test.
 struct Webhook {
     process: Child,
@@ -117,6 +138,20 @@ fn the_two_commands_are_those_that_are_run() {
     assert_eq!(blocks("sh"), ["cargo run --release -- webhook\n", "cargo test\n"]);
     let ci = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/run")).unwrap();
     assert_eq!(ci.lines().last(), Some("cargo test"));
+}
+
+#[test]
+fn links_lead_somewhere_and_the_contents_name_every_section() {
+    let sections = anchors(2);
+    let known: Vec<_> = (3..5).flat_map(anchors).chain(sections.clone()).collect();
+    for link in links(README) {
+        assert!(known.iter().any(|anchor| anchor == link), "nothing is called `{link}`");
+    }
+    let contents = README.split("\n## ").next().unwrap();
+    assert_eq!(
+        BTreeSet::from_iter(links(contents)),
+        sections.iter().map(String::as_str).collect()
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -11,20 +12,29 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::harness::{Api, Cluster, Installation, Namespace, Setup, pod, pull_secrets, until};
+use crate::harness::{Api, Cluster, Installation, Namespace, Setup, named, pod, pull_secrets, until, with};
 
 mod cert_manager;
+mod guides;
 
 const README: &str = include_str!("../../README.md");
 /// The blocks of README.md that are run here, in its order.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 17] = [
+    "copies",
     "install",
     "try",
     "widen",
     "rules",
     "renew",
     "update",
+    "accounts",
+    "unlist",
+    "clusters",
+    "withhold",
+    "holders",
+    "quota",
     "uninstall",
+    "remove",
     "calls",
     "explain",
 ];
@@ -36,8 +46,36 @@ const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/pullkey/deployments/pullkey-w
 
 /// The commands of one step.
 fn step(name: &str) -> String {
-    let (_, rest) = README.split_once(&format!("```sh {name}\n")).expect(name);
-    rest.split("```").next().unwrap().to_owned()
+    block("sh", name)
+}
+
+/// The block of that language and name. In a list it is indented.
+pub(crate) fn block(language: &str, name: &str) -> String {
+    let (before, rest) = README.split_once(&format!("```{language} {name}\n")).expect(name);
+    let indent = before.rsplit('\n').next().unwrap();
+    let lines = rest
+        .split("```")
+        .next()
+        .unwrap()
+        .trim_end_matches(' ')
+        .split_inclusive('\n');
+    lines.map(|line| line.strip_prefix(indent).unwrap_or(line)).collect()
+}
+
+/// Where the sources of somebody else's are, by the Go module in a folder of that name, which says their version.
+fn sources(of: &str) -> String {
+    let found = Command::new("go")
+        .args(["mod", "download", "-json"])
+        .current_dir(format!("{}/tests/e2e/{of}", env!("CARGO_MANIFEST_DIR")))
+        .envs([("GOTOOLCHAIN", "local"), ("GOFLAGS", "-mod=readonly")])
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let directory = found["Dir"].as_str();
+    directory
+        .unwrap_or_else(|| panic!("no sources of {of}: {found}"))
+        .to_owned()
 }
 
 /// Pods that are created all the time, in a namespace that asks for it and in one that says nothing; none of them may
@@ -82,9 +120,9 @@ async fn create(api: Api, strict: Arc<AtomicBool>, goes_on: Arc<AtomicBool>) -> 
     in_strict_times
 }
 
-/// A cluster with the namespaces of teams.
-async fn cluster() -> Cluster {
-    let cluster = Cluster::start().await;
+/// A cluster with the namespaces of teams, and more arguments of its API server.
+async fn cluster(arguments: &[&str]) -> Cluster {
+    let cluster = Cluster::start(arguments).await;
     cluster
         .run("kubectl create namespace team-a; kubectl create namespace team-b")
         .await;
@@ -137,7 +175,7 @@ fn every_step_of_the_readme_is_one_that_is_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_installs_changes_and_removes_it_while_pods_are_created() {
-    let cluster = cluster().await;
+    let cluster = cluster(&[]).await;
     let creation = Creation::start(&cluster.api);
     let file = |name: &str| cluster.directory.path().join(name);
 

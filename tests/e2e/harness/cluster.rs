@@ -67,8 +67,9 @@ struct Running {
 }
 
 impl Cluster {
-    /// A cluster with nothing on it, and an admin's directory with the repository's `config/`.
-    pub(crate) async fn start() -> Self {
+    /// A cluster with nothing on it, with more arguments of its API server, and an admin's directory with the
+    /// repository's `config/`.
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
         let directory = control_plane().temporary_folder();
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
         symlink(root, directory.path().join("config")).unwrap();
@@ -88,7 +89,7 @@ impl Cluster {
         let configuration = directory.path().join(".egress.json");
         fs::write(&configuration, selection.to_string()).unwrap();
         let argument = format!("--egress-selector-config-file={}", configuration.display());
-        let plane = Arc::new(ControlPlane::another(&[&argument]));
+        let plane = Arc::new(ControlPlane::another(&[arguments, &[&argument]].concat()));
         let api = plane.api().await;
 
         let replicas = Arc::default();
@@ -139,6 +140,11 @@ impl Cluster {
         let request = json!({"spec": {"expirationSeconds": 600}});
         let token = self.api.create(&path, &request).await.good();
         self.plane.api_with(token["status"]["token"].as_str().unwrap()).await
+    }
+
+    /// The API server's audit events so far.
+    pub(crate) fn audit_events(&self) -> Vec<Value> {
+        self.plane.audit_events()
     }
 
     /// The names of the webhook's Pods on the node.

@@ -1,7 +1,5 @@
 //! The overlay for cert-manager, with cert-manager's own custom resources; its controllers are played.
 
-use std::process::{Command, Stdio};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pullkey::certs::make::Names;
@@ -10,22 +8,6 @@ use super::*;
 
 const NAMESPACED: &str = "/apis/cert-manager.io/v1/namespaces/pullkey";
 const SECRETS: &str = "/api/v1/namespaces/pullkey/secrets";
-
-/// Where cert-manager's sources are, by the module that names their version.
-fn sources() -> String {
-    let found = Command::new("go")
-        .args(["mod", "download", "-json", "github.com/cert-manager/cert-manager"])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/cert-manager"))
-        .envs([("GOTOOLCHAIN", "local"), ("GOFLAGS", "-mod=readonly")])
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
-    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
-    found["Dir"]
-        .as_str()
-        .unwrap_or_else(|| panic!("no sources of cert-manager: {found}"))
-        .to_owned()
-}
 
 fn pem(secret: &Value, file: &str) -> Vec<u8> {
     STANDARD.decode(secret["data"][file].as_str().unwrap()).unwrap()
@@ -113,8 +95,8 @@ async fn ca_bundle(cluster: &Cluster) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cert_manager_brings_the_certificate_and_keeps_what_it_registered() {
-    let cluster = cluster().await;
-    let sources = sources();
+    let cluster = cluster(&[]).await;
+    let sources = sources("cert-manager");
     cluster
         .run(&format!(
             "for kind in certificates issuers; do
