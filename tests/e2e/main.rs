@@ -27,6 +27,7 @@ mod oracle;
 mod pods;
 mod reinvocation;
 mod reload;
+mod rewritten;
 mod rollout;
 mod scope;
 mod selection;

@@ -107,7 +107,12 @@ impl Copier {
                 "secret": {"name": name, "copyFrom": {"namespace": self.sources.name, "name": source}},
             },
         });
-        self.api.apply(&rule_path(name), &object).await.good();
+        self.apply_rule(name, &object).await;
+    }
+
+    /// A rule as it stands. It goes with the installation.
+    pub(crate) async fn apply_rule(&self, name: &str, rule: &Value) {
+        self.api.apply(&rule_path(name), rule).await.good();
         self.rules.lock().unwrap().push(name.to_owned());
     }
 
