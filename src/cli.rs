@@ -19,6 +19,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 use clap_complete::Shell;
 use pullkey::certs::make::DnsName;
 use pullkey::controller::live::ReplicaName;
+use pullkey::controller::names::SecretName;
 use pullkey::manifests::{FailurePolicy, Image, NamespaceName, ObjectName, Options, SOURCES, Timeout};
 use pullkey::rules::{ACCEPTED_NAMESPACE_NAME, is_namespace_name};
 use pullkey::{health, server};
@@ -119,6 +120,9 @@ pub(crate) struct ControllerArgs {
     #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_OWN_NAMESPACE", value_parser = namespace)]
     #[arg(default_value = "pullkey")]
     pub(crate) own_namespace: String,
+    /// Name of copies, or `NAMESPACE/NAME` of a source, that may be touched, and no others; repeatable [default: any]
+    #[arg(long, value_name = "[NAMESPACE/]NAME", env = "PULLKEY_SECRET_NAME")]
+    pub(crate) secret_name: Vec<SecretName>,
     /// How long the copies of a deleted rule stay
     #[arg(long, value_name = "DURATION", env = "PULLKEY_KEEP_COPIES", default_value = "10m")]
     #[arg(value_parser = pullkey::duration::parse)]
@@ -273,6 +277,13 @@ pub(crate) struct ManifestsArgs {
     /// Namespace that the controller may copy secrets from; repeatable
     #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_SOURCE_NAMESPACE", default_value = SOURCES)]
     pub(crate) source_namespace: Vec<NamespaceName>,
+    /// Limit the controller's rights on secrets to this name of copies, or `NAMESPACE/NAME` of a source; repeatable
+    /// [default: any name]
+    #[arg(long, value_name = "[NAMESPACE/]NAME", env = "PULLKEY_SECRET_NAME")]
+    pub(crate) secret_name: Vec<SecretName>,
+    /// Limit them to the names that these rules copy from and to: a file, or a directory of them; repeatable
+    #[arg(long, value_name = "PATH", env = "PULLKEY_SECRET_NAMES_FROM")]
+    pub(crate) secret_names_from: Vec<PathBuf>,
     /// Namespace whose Pods are none of the webhook's business, besides kube-system and its like; repeatable
     #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_EXCLUDE_NAMESPACE")]
     pub(crate) exclude_namespace: Vec<NamespaceName>,

@@ -20,6 +20,30 @@ use serde_json::{Value, json};
 
 use crate::program::program;
 
+/// Two rules that copy, and one that does not.
+const COPYING: &str = "\
+apiVersion: pullkey.dev/v1alpha1
+kind: ClusterPullSecretRule
+metadata: {name: first}
+spec:
+  images: [a.example]
+  namespaces: {include: ['*']}
+  secret: {name: first, copyFrom: {namespace: a, name: source}}
+---
+apiVersion: pullkey.dev/v1alpha1
+kind: ClusterPullSecretRule
+metadata: {name: second}
+spec:
+  mode: Shadow
+  namespaces: {include: ['*']}
+  secret: {name: second, copyFrom: {namespace: b, name: source}}
+---
+apiVersion: pullkey.dev/v1alpha1
+kind: ClusterPullSecretRule
+metadata: {name: third}
+spec: {images: [c.example], namespaces: {include: ['*']}, secret: {name: third}}
+";
+
 /// What it prints in an empty directory.
 fn printed(arguments: &[&str]) -> String {
     let directory = tempfile::tempdir().unwrap();
@@ -400,6 +424,51 @@ fn the_controller_has_the_rights_that_it_needs() {
             .iter()
             .all(|object| object["kind"] != "Namespace" || object["metadata"]["name"] == "own")
     );
+}
+
+#[test]
+fn rights_on_secrets_are_limited_to_the_names_that_are_given() {
+    let names = [
+        "--source-namespace=a",
+        "--source-namespace=b",
+        "--source-namespace=c",
+        "--secret-name=extra",
+        "--secret-name=a/other",
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let rules = directory.path().join("rules.yaml");
+    fs::write(&rules, COPYING).unwrap();
+    let from = format!("--secret-names-from={}", rules.display());
+    let limited = objects(&[&names[..], &[&from]].concat());
+    let expected = [
+        (None, json!(["extra", "first", "second"])),
+        (Some("a"), json!(["other", "source"])),
+        (Some("b"), json!(["source"])),
+    ];
+    let mut found = Vec::new();
+    for role in limited
+        .iter()
+        .filter(|object| object["kind"].as_str().unwrap().ends_with("Role"))
+    {
+        let rules = role["rules"].as_array().unwrap().iter();
+        for rule in rules.filter(|rule| rule["resources"].as_array().unwrap().contains(&json!("secrets"))) {
+            found.push((role["metadata"]["namespace"].as_str(), rule["resourceNames"].clone()));
+        }
+    }
+    assert_eq!(found, expected);
+    let deployment = of_the_controller(&limited, "Deployment");
+    let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+        .as_array()
+        .unwrap();
+    let arguments = arguments
+        .iter()
+        .filter_map(|argument| argument.as_str()?.strip_prefix("--secret-name="));
+    assert_eq!(
+        arguments.collect::<Vec<_>>(),
+        ["extra", "first", "second", "a/other", "a/source", "b/source"]
+    );
+    let policy = |objects| of_the_controller(objects, "ValidatingAdmissionPolicy").clone();
+    assert_eq!(policy(&limited), policy(&objects(&[])));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use axum::Router;
 use pullkey::controller::copy::Style;
 use pullkey::controller::live::{Allowance, Matches, Settings, run as look_after};
+use pullkey::controller::names::Names;
 use pullkey::controller::plan;
 use pullkey::metrics::Metrics;
 use pullkey::readiness::Readiness;
@@ -81,6 +82,7 @@ fn settings(args: &ControllerArgs) -> Result<Settings, Failure> {
         let cause = format!("`--source-namespace {}` is Pullkey's own namespace", args.own_namespace);
         return Err(wrong(cause).with_hint(Some(hint)));
     }
+    let names = names(args)?;
     let map = |pairs: &[KeyValue]| -> BTreeMap<_, _> {
         let pairs = pairs.iter().map(|pair| (pair.key.clone(), pair.value.clone()));
         pairs.collect()
@@ -96,6 +98,7 @@ fn settings(args: &ControllerArgs) -> Result<Settings, Failure> {
         plan: plan::Settings {
             own_namespace: args.own_namespace.clone(),
             source_namespaces: args.source_namespace.iter().cloned().collect(),
+            names,
             keep_copies: args.keep_copies,
         },
         style,
@@ -110,6 +113,17 @@ fn settings(args: &ControllerArgs) -> Result<Settings, Failure> {
         },
         identity: identity(),
     })
+}
+
+/// What the controller is limited to, if it is.
+fn names(args: &ControllerArgs) -> Result<Option<Names>, Failure> {
+    let names: Names = args.secret_name.iter().cloned().collect();
+    if let Some(stray) = names.stray(|name| args.source_namespace.iter().any(|namespace| namespace == name)) {
+        let cause = format!("the source `{stray}` is in none of the namespaces that secrets may be copied from");
+        let hint = format!("name the namespace, too: `--source-namespace {}`", stray.namespace);
+        return Err(Failure::new(ExitStatus::InputWrong, cause).with_hint(Some(hint)));
+    }
+    Ok((!args.secret_name.is_empty()).then_some(names))
 }
 
 /// The Pod's name, and something that no earlier process under that name had.

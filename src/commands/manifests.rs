@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use pullkey::certs::bundle::CaBundle;
 use pullkey::certs::load;
+use pullkey::controller::names::Names;
 use pullkey::manifests::{
     CERTIFICATE, Certificate, Contradiction, Installation, Options, RulesFiles, list, server_name, yaml,
 };
+use pullkey::rules::compile::Context;
 use pullkey::rules::source::{Disk, RuleFiles};
 
 use super::check::tell_findings;
@@ -19,6 +22,10 @@ pub(super) fn run(args: ManifestsArgs) -> Result<ExitStatus, Failure> {
     let certificate = certificate(&args)?;
     let Some(rules) = rules(&args)? else {
         return Ok(ExitStatus::InputWrong);
+    };
+    let secret_names = match secret_names(&args)? {
+        ControlFlow::Continue(names) => names,
+        ControlFlow::Break(status) => return Ok(status),
     };
     let namespace = args.namespace.clone();
     let installation = Installation::new(Options {
@@ -33,6 +40,7 @@ pub(super) fn run(args: ManifestsArgs) -> Result<ExitStatus, Failure> {
         failure_policy: args.failure_policy,
         timeout: args.timeout,
         source_namespaces: args.source_namespace,
+        secret_names,
         excluded: args.exclude_namespace,
     })?;
     if let Some(directory) = &args.out {
@@ -106,6 +114,37 @@ fn rules(args: &ManifestsArgs) -> Result<Option<RulesFiles>, Failure> {
         .collect::<Result<_, _>>()?;
     let rules = RulesFiles::new(files).map_err(|unfit| Failure::new(ExitStatus::InputWrong, unfit))?;
     Ok(Some(rules))
+}
+
+/// What the controller is to be limited to, if it is; an end once mistakes in rules have been told.
+fn secret_names(args: &ManifestsArgs) -> Result<ControlFlow<ExitStatus, Option<Names>>, Failure> {
+    if args.secret_name.is_empty() && args.secret_names_from.is_empty() {
+        return Ok(ControlFlow::Continue(None));
+    }
+    let mut names: Names = args.secret_name.iter().cloned().collect();
+    if !args.secret_names_from.is_empty() {
+        let own_namespace = args.namespace.to_string();
+        // Which images a rule leaves to its source does not matter here.
+        let source_keys = |_: &_| Some(Vec::new());
+        let context = Context {
+            source_keys: Some(&source_keys),
+            ..context(&own_namespace)
+        };
+        let loaded = RuleFiles::new(args.secret_names_from.clone()).load(&Disk, &context);
+        tell_findings(&[], &loaded.mistakes);
+        if !loaded.mistakes.is_empty() {
+            return Ok(ControlFlow::Break(ExitStatus::InputWrong));
+        }
+        let rules = loaded.rules.iter().flat_map(|rules| rules.rules());
+        let of_rules = Names::of_rules(rules.map(AsRef::as_ref));
+        if of_rules.copies.is_empty() {
+            let message = "none of the rules of `--secret-names-from` copies a secret";
+            let hint = "name those with `copyFrom`, or leave the option out";
+            return Err(Failure::new(ExitStatus::InputWrong, message).with_hint(Some(hint)));
+        }
+        names.extend(of_rules.iter());
+    }
+    Ok(ControlFlow::Continue(Some(names)))
 }
 
 /// Writes files below a directory, none of them if one would be replaced that says something else.

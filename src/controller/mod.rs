@@ -26,6 +26,7 @@ pub mod event;
 mod intern;
 #[cfg(feature = "cluster")]
 pub mod live;
+pub mod names;
 pub mod ownership;
 mod patience;
 mod pending;

@@ -37,7 +37,8 @@ pub(super) struct Copy {
     /// The version of that source, as long as everything stands as we wrote it.
     pub(super) version: Option<Arc<str>>,
     pub(super) meddler: Option<Box<str>>,
-    pub(super) is_labelled: bool,
+    /// Whether a watch tells about it: that of our label, or that of its name.
+    pub(super) is_watched: bool,
     pub(super) is_being_deleted: bool,
     /// Whether a rule wanted it while we looked.
     pub(super) was_wanted: bool,
@@ -117,7 +118,7 @@ impl Copy {
             source,
             version,
             meddler: observed.meddler,
-            is_labelled: observed.is_labelled,
+            is_watched: observed.is_labelled,
             is_being_deleted: observed.is_being_deleted,
             was_wanted: same.is_some_and(|old| old.was_wanted),
             applied: None,

@@ -16,13 +16,14 @@ use super::copy::{CopyObject, Precondition, Style};
 use super::desired::{Claim, Claims, Hold};
 use super::event::{Announcer, Event};
 use super::intern::Interner;
+use super::names::{Names, Reach};
 use super::ownership::Observed;
 use super::patience::Patience;
 use super::pending::Pending;
 use super::place::{Copy, Place};
 use super::refusal::Refusal;
 use super::removal::Removals;
-use super::source::{Source, SourceSecret, Sources};
+use super::source::{Source, SourceSecret, Sources, scopes};
 use super::{Moment, Target};
 use crate::rules::{Namespace, namespaces::PROTECTED};
 
@@ -46,6 +47,8 @@ pub struct Settings {
     pub own_namespace: String,
     /// Where sources may come from.
     pub source_namespaces: BTreeSet<String>,
+    /// Which Secrets are touched at all, where that is limited to some.
+    pub names: Option<Names>,
     /// How long the copies of a deleted rule stay.
     pub keep_copies: Duration,
 }
@@ -119,6 +122,7 @@ pub enum Answer {
 pub struct Planner {
     settings: Settings,
     interner: Interner,
+    reach: Reach,
     claims: Claims,
     sources: Sources,
     places: BTreeMap<Arc<str>, Place>,
@@ -184,12 +188,20 @@ impl<'a> From<&'a Identity> for Precondition<'a> {
     }
 }
 
+impl Settings {
+    /// What is watched for sources: whole namespaces, or single Secrets as `namespace/name`.
+    pub fn source_scopes(&self) -> impl Iterator<Item = Arc<str>> {
+        scopes(&self.source_namespaces, self.names.as_ref()).map(Arc::from)
+    }
+}
+
 impl Planner {
     /// Nothing is known yet, and nothing will be written before [`Planner::start`].
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
-            sources: Sources::new(&settings.source_namespaces),
+            sources: Sources::new(&settings.source_namespaces, settings.names.as_ref()),
+            reach: Reach::new(settings.names.as_ref()),
             settings,
             interner: Interner::default(),
             claims: Claims::default(),
@@ -346,6 +358,7 @@ impl Planner {
     /// Hands out what is to be done about a target, unless that is less urgent than its turn: then it waits again.
     fn take(&mut self, target: Target, queued: Priority, now: Moment) -> Option<Task> {
         self.note_wanted(&target);
+        self.announce_foreign(&target, now);
         match self.decide(&target, queued, now) {
             Decision::Nothing => None,
             Decision::Wait(until) => {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::COPY_LABEL;
+use super::names::{Names, SecretName};
 use super::ownership::{ManagedFields, Share, share};
 use crate::credentials::{ConfigForm, DockerConfig, Key, Malformed, Unusable};
 use crate::rules::SourceRef;
@@ -73,6 +74,9 @@ pub enum SourceProblem {
     /// The Secrets of its namespace have not been listed.
     #[error("the Secrets of its namespace cannot be read")]
     Unreadable,
+    /// It is none of those that the controller is limited to, or the API server says so.
+    #[error("the controller may not read it; {}", .0.remedy())]
+    NotPermitted(SecretName),
     /// There is no such Secret.
     #[error("there is no such Secret")]
     NotFound,
@@ -97,8 +101,12 @@ pub enum SourceProblem {
 /// All sources, those that nobody asks for included: a rule may come any time.
 #[derive(Debug)]
 pub(super) struct Sources {
-    /// Where they may come from, and whether the Secrets there have been listed.
-    namespaces: BTreeMap<String, bool>,
+    /// Where they may come from.
+    namespaces: BTreeSet<String>,
+    /// What is watched, and whether it has been listed: these namespaces, or single Secrets as `namespace/name`.
+    scopes: BTreeMap<String, bool>,
+    /// Whether it is single Secrets.
+    are_named: bool,
     known: HashMap<String, State>,
 }
 
@@ -115,6 +123,7 @@ impl SourceProblem {
         match self {
             Self::NotAllowed => "SourceNotAllowed",
             Self::Unreadable => "SourceUnreadable",
+            Self::NotPermitted(_) => "NotPermitted",
             Self::NotFound => "SourceNotFound",
             Self::IsACopy => "SourceIsACopy",
             Self::WrongType => "WrongType",
@@ -187,20 +196,22 @@ impl fmt::Debug for Payload {
 }
 
 impl Sources {
-    /// No source yet, from these namespaces.
-    pub(super) fn new(namespaces: &BTreeSet<String>) -> Self {
+    /// No source yet, from these namespaces, and only those with these names if there are any.
+    pub(super) fn new(namespaces: &BTreeSet<String>, names: Option<&Names>) -> Self {
         Self {
-            namespaces: namespaces.iter().map(|name| (name.clone(), false)).collect(),
+            scopes: scopes(namespaces, names).map(|scope| (scope, false)).collect(),
+            namespaces: namespaces.clone(),
+            are_named: names.is_some(),
             known: HashMap::new(),
         }
     }
 
     /// Takes note of a Secret. Says whether anything about the source is different now.
     pub(super) fn put(&mut self, source: &SourceRef, secret: &SourceSecret<'_>) -> bool {
-        if !self.namespaces.contains_key(&source.namespace) {
+        let reference = source.to_string();
+        if !self.scopes.contains_key(self.scope(&reference)) {
             return false;
         }
-        let reference = source.to_string();
         let read = Source::read(&reference, secret);
         let state = self.known.entry(reference).or_insert(State {
             good: None,
@@ -226,23 +237,32 @@ impl Sources {
             .is_some_and(|state| state.problem.replace(SourceProblem::NotFound) != Some(SourceProblem::NotFound))
     }
 
-    /// The Secrets of a namespace are all known now, or no longer.
-    pub(super) fn set_listed(&mut self, namespace: &str, is_listed: bool) {
-        if let Some(listed) = self.namespaces.get_mut(namespace) {
+    /// The Secrets of a scope are all known now, or no longer.
+    pub(super) fn set_listed(&mut self, scope: &str, is_listed: bool) {
+        if let Some(listed) = self.scopes.get_mut(scope) {
             *listed = is_listed;
         }
     }
 
-    /// The known sources of a namespace.
-    pub(super) fn of_namespace(&self, namespace: &str) -> Vec<SourceRef> {
-        let references = self.known.keys().filter_map(|reference| reference.split_once('/'));
+    /// The known sources of a scope.
+    pub(super) fn of_scope(&self, scope: &str) -> Vec<SourceRef> {
+        let references = self.known.keys().filter(|reference| self.scope(reference) == scope);
         references
-            .filter(|(of, _)| *of == namespace)
+            .filter_map(|reference| reference.split_once('/'))
             .map(|(namespace, name)| SourceRef {
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),
             })
             .collect()
+    }
+
+    /// The scope of a source.
+    pub(super) fn scope<'r>(&self, reference: &'r str) -> &'r str {
+        if self.are_named {
+            reference
+        } else {
+            reference.split('/').next().unwrap_or_default()
+        }
     }
 
     /// What copies are made of: the Secret as it is, or as it last was good.
@@ -252,12 +272,29 @@ impl Sources {
 
     /// What is wrong with a source now.
     pub(super) fn problem(&self, reference: &str) -> Option<SourceProblem> {
-        let namespace = reference.split('/').next().unwrap_or_default();
-        match (self.namespaces.get(namespace), self.known.get(reference)) {
-            (None, _) => Some(SourceProblem::NotAllowed),
-            (Some(false), _) => Some(SourceProblem::Unreadable),
+        let (namespace, name) = reference.split_once('/').unwrap_or_default();
+        if !self.namespaces.contains(namespace) {
+            return Some(SourceProblem::NotAllowed);
+        }
+        match (self.scopes.get(self.scope(reference)), self.known.get(reference)) {
+            (None | Some(false), _) if self.are_named => {
+                let (namespace, name) = (namespace.to_owned(), name.to_owned());
+                let name = SecretName::Source(SourceRef { namespace, name });
+                Some(SourceProblem::NotPermitted(name))
+            }
+            (None | Some(false), _) => Some(SourceProblem::Unreadable),
             (Some(true), None) => Some(SourceProblem::NotFound),
             (Some(true), Some(state)) => state.problem.clone(),
         }
     }
+}
+
+/// What is watched for sources: namespaces, or single Secrets as `namespace/name`.
+pub(super) fn scopes<'a>(
+    namespaces: &'a BTreeSet<String>,
+    names: Option<&'a Names>,
+) -> impl Iterator<Item = String> + 'a {
+    let all = names.is_none().then(|| namespaces.iter().cloned());
+    let single = names.map(|names| names.sources.iter().map(ToString::to_string));
+    all.into_iter().flatten().chain(single.into_iter().flatten())
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Event, Regarding};
 use super::plan::Summary;
+use super::refusal::Refusal;
 use super::removal::ALWAYS;
 use super::{Moment, Timestamp};
 use crate::credentials::Key;
@@ -338,7 +339,13 @@ fn copies_ready(summary: &Summary) -> Finding {
         .reasons
         .iter()
         .max_by_key(|(reason, count)| (**count, std::cmp::Reverse(**reason)));
-    if summary.held_back > 0 {
+    if let Some(name) = &summary.out_of_reach {
+        let message = format!(
+            "{ready} of {selected} are ready; the controller may not touch Secrets of this name; {}",
+            name.remedy()
+        );
+        finding(false, Refusal::NotPermitted.reason(), message)
+    } else if summary.held_back > 0 {
         let message = format!(
             "{} copies that nobody wants any more wait: at most {ALWAYS} or a tenth of all are removed in an hour",
             summary.held_back

@@ -6,6 +6,7 @@ use super::options::NamespaceName;
 use super::part::{HEALTH, Part, Pods};
 use super::workload::replicas_name;
 use super::{Manifest, NAME, Options, controller_labels};
+use crate::controller::names::{Names, OPTION};
 use crate::controller::{ADOPT_LABEL, COPY_LABEL, FIELD_MANAGER};
 use crate::credentials::ConfigForm;
 use crate::rules::Kind;
@@ -28,13 +29,15 @@ pub(super) fn objects(options: &Options) -> Vec<Manifest> {
         .filter(|namespace| namespace.0 == SOURCES);
     let mut objects: Vec<_> = default.map(sources).collect();
     objects.extend([account(options), policy(options), policy_binding()]);
-    objects.extend([cluster_role(), cluster_role_binding(options)]);
+    objects.extend([cluster_role(options), cluster_role_binding(options)]);
     objects.extend([
         lease_role(options),
         binding("Role", CONTROLLER, &options.namespace, options),
     ]);
     for namespace in &options.source_namespaces {
-        objects.extend([source_role(namespace), binding("Role", CONTROLLER, namespace, options)]);
+        if let Some(role) = source_role(namespace, options) {
+            objects.extend([role, binding("Role", CONTROLLER, namespace, options)]);
+        }
     }
     objects.extend([deployment(options), disruption_budget(options), network_policy(options)]);
     objects
@@ -147,30 +150,47 @@ fn policy_binding() -> Manifest {
     )
 }
 
-fn cluster_role() -> Manifest {
+fn cluster_role(options: &Options) -> Manifest {
     let (group, _) = API_VERSION.split_once('/').unwrap_or_default();
     let kinds = [Kind::ClusterPullSecretRule, Kind::PullSecretRule].map(Kind::plural);
     let statuses = kinds.map(|plural| format!("{plural}/status"));
-    Manifest::new(
+    let copies = options
+        .secret_names
+        .as_ref()
+        .map(|names| names.copies.iter().map(String::as_str).collect::<Vec<_>>());
+    let secrets = rights_on_secrets(
+        copies.as_deref(),
+        &["create", "delete", "get", "list", "patch", "watch"],
+    );
+    let rules = [
+        Some(json!({"apiGroups": [group], "resources": kinds, "verbs": ["list", "watch"]})),
+        Some(json!({"apiGroups": [group], "resources": statuses, "verbs": ["patch"]})),
+        Some(json!({"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]})),
+        secrets,
+        Some(json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]})),
+    ];
+    let comment = if options.secret_names.is_some() {
         "Rules and namespaces are read, copies are read and written, statuses and events are told. Of Secrets outside of the\n\
-         source namespaces only the metadata of copies is asked for; roles cannot say that, nor name a label.",
+         source namespaces only those with the names of copies are touched, and only their metadata is asked for."
+    } else {
+        "Rules and namespaces are read, copies are read and written, statuses and events are told. Of Secrets outside of the\n\
+         source namespaces only the metadata of copies is asked for; roles cannot say that, nor name a label."
+    };
+    Manifest::new(
+        comment,
         json!({
             "apiVersion": RBAC_VERSION,
             "kind": "ClusterRole",
             "metadata": {"labels": controller_labels(), "name": CONTROLLER},
-            "rules": [
-                {"apiGroups": [group], "resources": kinds, "verbs": ["list", "watch"]},
-                {"apiGroups": [group], "resources": statuses, "verbs": ["patch"]},
-                {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
-                {
-                    "apiGroups": [""],
-                    "resources": ["secrets"],
-                    "verbs": ["create", "delete", "get", "list", "patch", "watch"],
-                },
-                {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
-            ],
+            "rules": rules.into_iter().flatten().collect::<Vec<_>>(),
         }),
     )
+}
+
+/// What may be done with Secrets: all of them, or those of these names. No name would be taken for any.
+fn rights_on_secrets(names: Option<&[&str]>, verbs: &[&str]) -> Option<Value> {
+    let are_some = names.is_none_or(|names| !names.is_empty());
+    are_some.then(|| json!({"apiGroups": [""], "resourceNames": names, "resources": ["secrets"], "verbs": verbs}))
 }
 
 fn cluster_role_binding(options: &Options) -> Manifest {
@@ -202,16 +222,22 @@ fn lease_role(options: &Options) -> Manifest {
     )
 }
 
-fn source_role(namespace: &NamespaceName) -> Manifest {
-    Manifest::new(
+/// The rights on sources, if there are any in this namespace.
+fn source_role(namespace: &NamespaceName, options: &Options) -> Option<Manifest> {
+    let names = options.secret_names.as_ref().map(|names| {
+        let sources = names.sources.iter().filter(|source| source.namespace == namespace.0);
+        sources.map(|source| source.name.as_str()).collect::<Vec<_>>()
+    });
+    let secrets = rights_on_secrets(names.as_deref(), &["list", "watch"])?;
+    Some(Manifest::new(
         "Here whole Secrets are read: copies are made of them.",
         json!({
             "apiVersion": RBAC_VERSION,
             "kind": "Role",
             "metadata": {"labels": controller_labels(), "name": CONTROLLER, "namespace": namespace},
-            "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]}],
+            "rules": [secrets],
         }),
-    )
+    ))
 }
 
 fn binding(kind: &str, role: &str, namespace: &NamespaceName, options: &Options) -> Manifest {
@@ -248,6 +274,8 @@ fn deployment(options: &Options) -> Manifest {
     let sources = options.source_namespaces.iter();
     arguments.extend(sources.map(|namespace| format!("--source-namespace={namespace}")));
     arguments.push(format!("--webhook-replicas={}", replicas_name(options)));
+    let names = options.secret_names.iter().flat_map(Names::iter);
+    arguments.extend(names.map(|name| format!("{OPTION}={name}")));
     arguments.push("--log-format=json".to_owned());
     let pods = Pods {
         replicas: 2,

@@ -24,6 +24,7 @@ mod yaml;
 use serde_json::{Value, json};
 
 use crate::certs::bundle::CaBundle;
+use crate::rules::SourceRef;
 use crate::rules::namespaces::PROTECTED;
 
 pub use controller::{CONTROLLER, SOURCES};
@@ -68,7 +69,7 @@ pub enum Certificate {
 pub struct Installation(Options);
 
 /// Why options do not go together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
     /// The namespace's labels would be set, and rules and registration would leave it out.
     #[error(
@@ -78,6 +79,9 @@ pub enum Contradiction {
     /// Its writers could replace what Pullkey relies on.
     #[error("Pullkey's own namespace is no place for sources, expected others")]
     OwnSources,
+    /// The controller would never ask for it.
+    #[error("the source `{0}` is in none of the namespaces that secrets may be copied from")]
+    StraySource(SourceRef),
     /// One container cannot listen twice on a port, and nobody can call port 0.
     #[error("the ports for calls and for health must differ, and none may be 0")]
     Ports,
@@ -97,6 +101,11 @@ impl Installation {
         }
         if options.source_namespaces.contains(&options.namespace) {
             return Err(Contradiction::OwnSources);
+        }
+        let may_hold_sources = |name: &str| options.source_namespaces.iter().any(|namespace| namespace.0 == name);
+        let names = options.secret_names.as_ref();
+        if let Some(source) = names.and_then(|names| names.stray(may_hold_sources)) {
+            return Err(Contradiction::StraySource(source.clone()));
         }
         if options.https_port == options.health_port || options.https_port == 0 || options.health_port == 0 {
             return Err(Contradiction::Ports);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::controller::names::Names;
 use crate::image::{ImageReference, InvalidImage};
 use crate::rules::source::is_rules_file;
 use crate::rules::{ACCEPTED_NAME, ACCEPTED_NAMESPACE_NAME, is_name, is_namespace_name};
@@ -39,6 +40,8 @@ pub struct Options {
     pub timeout: Timeout,
     /// Where the controller may take sources from.
     pub source_namespaces: Vec<NamespaceName>,
+    /// Which secrets the controller may touch, where that is limited to some.
+    pub secret_names: Option<Names>,
     /// Namespaces about whose Pods the webhook is not asked, besides those for which that is never the case.
     pub excluded: Vec<NamespaceName>,
 }
@@ -105,6 +108,7 @@ impl Default for Options {
             failure_policy: FailurePolicy::Ignore,
             timeout: Timeout(5),
             source_namespaces: vec![NamespaceName(super::SOURCES.to_owned())],
+            secret_names: None,
             excluded: Vec::new(),
         }
     }

@@ -8,6 +8,14 @@ use insta::assert_snapshot;
 use crate::program::program;
 use crate::transcript::{run, run_all};
 
+/// A rule that copies nothing.
+const OWN: &str = "\
+apiVersion: pullkey.dev/v1alpha1
+kind: PullSecretRule
+metadata: {name: own, namespace: team-a}
+spec: {images: [registry.example], secret: {name: own}}
+";
+
 fn put(directory: &Path, name: &str, text: &str) {
     fs::write(directory.join(name), text).unwrap();
 }
@@ -16,6 +24,7 @@ fn put(directory: &Path, name: &str, text: &str) {
 fn values_that_make_no_installation_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     put(directory.path(), "no.pem", "no PEM");
+    put(directory.path(), "own.yaml", OWN);
     assert_snapshot!(run_all(
         directory.path(),
         &[
@@ -33,6 +42,10 @@ fn values_that_make_no_installation_are_refused() {
             "manifests --certificate given --ca-bundle no.pem",
             "manifests --ca-bundle no.pem",
             "manifests --out x --output json",
+            "manifests --secret-name a/b/c",
+            "manifests --secret-name elsewhere/ghcr",
+            "manifests --secret-names-from no.pem",
+            "manifests --secret-names-from own.yaml",
         ],
     ));
     assert!(!directory.path().join("x").exists());

@@ -25,7 +25,7 @@ use super::write::perform;
 use crate::cluster::Key;
 use crate::controller::copy::Style;
 use crate::controller::event::{Event as Announcement, Regarding};
-use crate::controller::plan::{Action, Answer, Planner, Priority, Task};
+use crate::controller::plan::{self, Action, Answer, Planner, Priority, Task};
 use crate::controller::refusal::Refusal;
 use crate::controller::{Moment, Target};
 use crate::metrics::{CopyMetrics, Metrics, Resource, WriteKind, WriteResult};
@@ -77,8 +77,8 @@ pub(super) struct Controller<'m> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Awaited {
     resource: Resource,
-    /// For sources.
-    namespace: Option<Arc<str>>,
+    /// Of sources their scope, and of copies that are found by their name that name.
+    of: Option<Arc<str>>,
 }
 
 /// A task that was done, or not.
@@ -100,26 +100,12 @@ impl<'m> Controller<'m> {
     ) -> Self {
         let style = Arc::new(settings.style);
         let plan = settings.plan;
-        let watches = Watches::start(client, &plan.own_namespace, &plan.source_namespaces, &style, metrics);
-        let lists = [
-            Resource::ClusterPullSecretRules,
-            Resource::Namespaces,
-            Resource::Copies,
-            Resource::Adoptions,
-        ];
-        let lists = lists.map(|resource| Awaited {
-            resource,
-            namespace: None,
-        });
-        let sources = plan.source_namespaces.iter().map(|namespace| Awaited {
-            resource: Resource::Sources,
-            namespace: Some(namespace.as_str().into()),
-        });
+        let watches = Watches::start(client, &plan, &style, metrics);
         Self {
             clerk: Clerk::new(api.clone()),
             api,
             style,
-            awaited: lists.into_iter().chain(sources).collect(),
+            awaited: awaited(&plan),
             planner: Planner::new(plan),
             book: Book::default(),
             herald,
@@ -395,6 +381,21 @@ impl<'m> Controller<'m> {
         self.count(Resource::Copies, (self.planner.copies(), 0));
         self.metrics.set_missed(self.planner.missed());
     }
+}
+
+/// All first lists that are waited for.
+fn awaited(plan: &plan::Settings) -> Vec<Awaited> {
+    let mut lists = vec![(Resource::ClusterPullSecretRules, None), (Resource::Namespaces, None)];
+    match &plan.names {
+        None => lists.extend([(Resource::Copies, None), (Resource::Adoptions, None)]),
+        Some(names) => {
+            let copies = names.copies.iter().map(|name| Some(name.as_str().into()));
+            lists.extend(copies.map(|name| (Resource::Copies, name)));
+        }
+    }
+    lists.extend(plan.source_scopes().map(|scope| (Resource::Sources, Some(scope))));
+    let lists = lists.into_iter();
+    lists.map(|(resource, of)| Awaited { resource, of }).collect()
 }
 
 /// Says what was done about a copy, or why not.

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep};
 use tower::service_fn;
 
 use super::*;
+use crate::controller::names::Names;
 use crate::controller::plan;
 use hyper::Method;
 
@@ -53,6 +54,8 @@ struct State {
     statuses: Vec<(String, Value)>,
     /// Events, as their paths and names.
     events: Vec<(String, Value)>,
+    /// What the controller is limited to.
+    names: Option<Names>,
     /// How calls of some method that begin with that are answered.
     refused: Vec<(Method, &'static str, u16, Value)>,
     /// What begins with this is not answered.
@@ -214,6 +217,7 @@ impl Scene {
     /// The same on a server that is there.
     fn on(state: &Arc<Mutex<State>>, per_second: u32, replicas: &[SocketAddr]) -> Self {
         let state = Arc::clone(state);
+        let names = state.lock().unwrap().names.clone();
         let served = Arc::clone(&state);
         let service = service_fn(move |request: Request<kube::client::Body>| {
             let state = Arc::clone(&served);
@@ -251,6 +255,7 @@ impl Scene {
             plan: plan::Settings {
                 own_namespace: "pullkey".to_owned(),
                 source_namespaces: ["pullkey-sources".to_owned()].into(),
+                names,
                 keep_copies: Duration::from_mins(10),
             },
             style: Style::default(),
@@ -520,4 +525,40 @@ async fn who_does_not_lead_asks_nobody() {
     sleep(10 * SECOND).await;
     listener.accept().await.unwrap();
     assert_eq!(scene.holder(), "this");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_forbidden_keeps_no_other_waiting_and_is_asked_for_again() {
+    let mut state = State::new(1);
+    let sources = state
+        .items
+        .remove("/api/v1/namespaces/pullkey-sources/secrets")
+        .unwrap();
+    let source = "/api/v1/namespaces/pullkey-sources/secrets?fieldSelector=metadata.name%3Dghcr";
+    state.items.insert(source, sources);
+    let mut other = state.items[RULES][0].clone();
+    other["metadata"]["uid"] = json!("other");
+    other["metadata"]["name"] = json!("other");
+    other["spec"]["secret"]["name"] = json!("other");
+    state.items.get_mut(RULES).unwrap().push(other);
+    let path = "/api/v1/secrets?fieldSelector=metadata.name%3Dghcr";
+    let message =
+        json!({"kind": "Status", "reason": "Forbidden", "message": "secrets is forbidden: this cannot list it"});
+    state.refused.push((Method::GET, path, 403, message));
+    let names = ["ghcr", "other", "pullkey-sources/ghcr"].map(|name| name.parse().unwrap());
+    state.names = Some(names.into_iter().collect());
+    let scene = Scene::new(state, 100);
+    let secrets = || {
+        let state = scene.state.lock().unwrap();
+        let names = state
+            .writes
+            .iter()
+            .map(|(_, path)| path.split('/').next_back().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    sleep(60 * SECOND).await;
+    assert_eq!(secrets(), ["other"]);
+    scene.state.lock().unwrap().refused.clear();
+    sleep(60 * SECOND).await;
+    assert_eq!(secrets(), ["other", "ghcr"]);
 }

@@ -15,10 +15,12 @@ use crate::cluster::watch::{Read, Target, Watch};
 use crate::cluster::{Event, Trouble};
 use crate::controller::copy::Style;
 use crate::controller::ownership::Observed;
+use crate::controller::plan::Settings;
 use crate::controller::{ADOPT_LABEL, COPY_LABEL};
 use crate::metrics::{Metrics, Resource, WatchMetrics};
 use crate::rules::Kind;
 
+const SECRETS: &str = "/api/v1/secrets";
 /// How many changes wait for their turn at most: behind them the watches wait.
 const MOST_WAITING: usize = 1_000;
 
@@ -26,11 +28,11 @@ const MOST_WAITING: usize = 1_000;
 pub(super) enum Change {
     Rules(Kind, Event<RuleRead>),
     Namespaces(Event<NamespaceFacts>),
-    /// Secrets of a namespace that sources may come from.
+    /// Secrets of a scope that sources may come from.
     Sources(Arc<str>, Event<SourceObject>),
-    /// Secrets that carry the label of copies.
-    Copies(Event<Observed>),
-    /// Secrets whose owner hands them over.
+    /// Secrets that carry the label of copies, or all of a name.
+    Copies(Option<Arc<str>>, Event<Observed>),
+    /// Secrets whose owner hands them over, where copies are found by their label.
     Adoptions(Event<Observed>),
 }
 
@@ -51,7 +53,7 @@ impl Change {
             Self::Rules(Kind::PullSecretRule, _) => Resource::PullSecretRules,
             Self::Namespaces(_) => Resource::Namespaces,
             Self::Sources(..) => Resource::Sources,
-            Self::Copies(_) => Resource::Copies,
+            Self::Copies(..) => Resource::Copies,
             Self::Adoptions(_) => Resource::Adoptions,
         }
     }
@@ -61,7 +63,7 @@ impl Change {
             Self::Rules(_, Event::Trouble(trouble))
             | Self::Namespaces(Event::Trouble(trouble))
             | Self::Sources(_, Event::Trouble(trouble))
-            | Self::Copies(Event::Trouble(trouble))
+            | Self::Copies(_, Event::Trouble(trouble))
             | Self::Adoptions(Event::Trouble(trouble)) => Some(trouble),
             _ => None,
         }
@@ -69,13 +71,7 @@ impl Change {
 }
 
 impl<'m> Watches<'m> {
-    pub(super) fn start<'a>(
-        client: Client,
-        own_namespace: &str,
-        source_namespaces: impl IntoIterator<Item = &'a String>,
-        style: &Arc<Style>,
-        metrics: &'m Metrics,
-    ) -> Self {
+    pub(super) fn start(client: Client, plan: &Settings, style: &Arc<Style>, metrics: &'m Metrics) -> Self {
         let (sender, changes) = mpsc::channel(MOST_WAITING);
         let mut watches = Self {
             client,
@@ -86,7 +82,7 @@ impl<'m> Watches<'m> {
             told: Vec::new(),
         };
         for (kind, resource, path) in KINDS {
-            let own_namespace = own_namespace.to_owned();
+            let own_namespace = plan.own_namespace.clone();
             let read: Read<_> = Box::new(move |text| read_rule(kind, &own_namespace, text));
             watches.add(resource, path.to_owned(), false, read, move |event| {
                 Change::Rules(kind, event)
@@ -100,27 +96,43 @@ impl<'m> Watches<'m> {
             read,
             Change::Namespaces,
         );
-        for namespace in source_namespaces {
-            let path = format!("/api/v1/namespaces/{namespace}/secrets");
-            let namespace: Arc<str> = namespace.as_str().into();
-            watches.add(
-                Resource::Sources,
-                path,
-                false,
-                Box::new(SourceObject::read),
-                move |event| Change::Sources(Arc::clone(&namespace), event),
-            );
+        for scope in plan.source_scopes() {
+            let path = match scope.split_once('/') {
+                Some((namespace, name)) => named(&format!("/api/v1/namespaces/{namespace}/secrets"), name),
+                None => format!("/api/v1/namespaces/{scope}/secrets"),
+            };
+            let read = Box::new(SourceObject::read);
+            watches.add(Resource::Sources, path, false, read, move |event| {
+                Change::Sources(Arc::clone(&scope), event)
+            });
         }
-        for (resource, (key, value), change) in [
-            (Resource::Copies, COPY_LABEL, Change::Copies as fn(_) -> _),
-            (Resource::Adoptions, ADOPT_LABEL, Change::Adoptions),
-        ] {
-            let path = format!("/api/v1/secrets?labelSelector={}%3D{value}", key.replace('/', "%2F"));
-            let style = Arc::clone(style);
-            let read: Read<_> = Box::new(move |text| observe(text.as_bytes(), &style).map(Some));
-            watches.add(resource, path, true, read, change);
+        let Some(names) = &plan.names else {
+            watches.add_metadata(Resource::Copies, labelled(COPY_LABEL), style, |event| {
+                Change::Copies(None, event)
+            });
+            watches.add_metadata(Resource::Adoptions, labelled(ADOPT_LABEL), style, Change::Adoptions);
+            return watches;
+        };
+        for name in &names.copies {
+            let path = named(SECRETS, name);
+            let name: Arc<str> = name.as_str().into();
+            watches.add_metadata(Resource::Copies, path, style, move |event| {
+                Change::Copies(Some(Arc::clone(&name)), event)
+            });
         }
         watches
+    }
+
+    fn add_metadata(
+        &mut self,
+        resource: Resource,
+        path: String,
+        style: &Arc<Style>,
+        change: impl Fn(Event<Observed>) -> Change + Send + 'static,
+    ) {
+        let style = Arc::clone(style);
+        let read: Read<_> = Box::new(move |text| observe(text.as_bytes(), &style).map(Some));
+        self.add(resource, path, true, read, change);
     }
 
     fn add<T: Send + 'static>(
@@ -139,4 +151,14 @@ impl<'m> Watches<'m> {
         let watch = Watch::new(self.client.clone(), target, read, metrics);
         self.tasks.spawn(watch.tell(self.sender.clone(), change));
     }
+}
+
+/// The Secrets with a label.
+fn labelled((key, value): (&str, &str)) -> String {
+    format!("{SECRETS}?labelSelector={}%3D{value}", key.replace('/', "%2F"))
+}
+
+/// The Secrets of a name: a role that names it allows to list and watch them.
+fn named(path: &str, name: &str) -> String {
+    format!("{path}?fieldSelector=metadata.name%3D{name}")
 }

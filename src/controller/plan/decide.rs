@@ -30,7 +30,8 @@ impl Planner {
         let Some(place) = self.places.get(&target.namespace) else {
             return Decision::Nothing;
         };
-        let Some(namespace) = self.live(&target.namespace, place) else {
+        let live = self.live(&target.namespace, place);
+        let Some(namespace) = live.filter(|_| self.reach.holds(&target.name)) else {
             return Decision::Nothing;
         };
         let copy = place.copy(&target.name);
@@ -90,8 +91,8 @@ impl Planner {
     fn keep_up(&self, holder: &Claim, copy: &Copy, patience: Option<&Patience>, now: Moment) -> Decision {
         let is_immutable = patience.is_some_and(|patience| patience.refusal() == Some(&Refusal::Immutable));
         match &copy.share {
-            // The watch tells what becomes of one with our label.
-            Share::Foreign(_) if copy.is_labelled => return Decision::Nothing,
+            // The watch tells what becomes of it.
+            Share::Foreign(_) if copy.is_watched => return Decision::Nothing,
             Share::Foreign(_) => return look_by(copy.seen + LONGEST_DELAY, now),
             Share::Adoptable if !holder.makes() => return Decision::Nothing,
             // Only a Secret of the same type can be handed over.

@@ -64,21 +64,21 @@ impl Planner {
         }
     }
 
-    /// The Secrets of a namespace that sources may come from are these, and will be watched.
-    pub fn sources_listed(&mut self, namespace: &str, names: &HashSet<&str>) {
-        self.sources.set_listed(namespace, true);
-        for source in self.sources.of_namespace(namespace) {
+    /// The Secrets of a scope of sources, a namespace or `namespace/name`, are these, and will be watched.
+    pub fn sources_listed(&mut self, scope: &str, names: &HashSet<&str>) {
+        self.sources.set_listed(scope, true);
+        for source in self.sources.of_scope(scope) {
             if !names.contains(source.name.as_str()) {
                 self.source_gone(&source);
             }
         }
-        self.touch_sources(namespace);
+        self.touch_sources(scope);
     }
 
-    /// The Secrets of a namespace that sources may come from cannot be read.
-    pub fn sources_unreadable(&mut self, namespace: &str) {
-        self.sources.set_listed(namespace, false);
-        self.touch_sources(namespace);
+    /// The Secrets of a scope of sources cannot be read.
+    pub fn sources_unreadable(&mut self, scope: &str) {
+        self.sources.set_listed(scope, false);
+        self.touch_sources(scope);
     }
 
     /// A Secret is there, or was changed, in a namespace that sources may come from.
@@ -143,7 +143,8 @@ impl Planner {
         }
     }
 
-    /// A Secret where a copy is or could be, as a watch tells it: that of our label, or one of those handed over.
+    /// A Secret where a copy is or could be, as a watch tells it: that of our label, one of those handed over, or any of
+    /// its name.
     pub fn copy_set(&mut self, namespace: &str, name: &str, observed: Observed, now: Moment) {
         let target = self.target(namespace, name);
         let known = self.copy(&target);
@@ -156,11 +157,10 @@ impl Planner {
         if is_changed {
             self.changed(&target, now);
         }
-        self.announce_foreign(&target, now);
         self.affect(target, Priority::Repair);
     }
 
-    /// The watch of our label says that there is no such copy any more: it was deleted, or lost its label.
+    /// The watch says that there is no such copy any more: it was deleted or, where copies are found by our label, lost it.
     pub fn copy_gone(&mut self, namespace: &str, name: &str, uid: &str, now: Moment) {
         let target = self.target(namespace, name);
         let Some(known) = self.copy(&target).filter(|known| *known.uid == *uid) else {
@@ -168,11 +168,13 @@ impl Planner {
         };
         if known.is_ours() {
             self.ours_gone(&target, known.is_settled(), now);
+        } else if self.reach.is_named() {
+            self.drop_copy(&target);
         } else if let Some(place) = self.places.get_mut(&target.namespace)
             && let Some(copy) = place.copy_mut(&target.name)
         {
             // An apply would give it back the label that its owner may have removed.
-            copy.is_labelled = false;
+            copy.is_watched = false;
             let patience = self.patience.entry(target.clone()).or_default();
             patience.refused(Refusal::Conflict, now);
         }
@@ -196,21 +198,30 @@ impl Planner {
             self.removals.count(now);
         }
         // While another replica leads, it is the one to look.
-        if self.is_started {
+        if self.is_started && !self.reach.is_named() {
             self.patience.entry(target.clone()).or_default().vanished();
         }
     }
 
-    /// These are all copies that carry our label.
-    pub fn copies_listed(&mut self, targets: &HashSet<(&str, &str)>, now: Moment) {
+    /// These are all copies that carry our label or, where copies are found by their names, all Secrets of this one.
+    pub fn copies_listed(&mut self, name: Option<&str>, targets: &HashSet<(&str, &str)>, now: Moment) {
         let mut gone = Vec::new();
         for (namespace, place) in &self.places {
-            let labelled = place.copies().iter().filter(|copy| copy.is_labelled);
-            let missing = labelled.filter(|copy| !targets.contains(&(&**namespace, &*copy.name)));
+            let told = place.copies().iter().filter(|copy| match name {
+                Some(name) => *copy.name == *name,
+                None => copy.is_watched,
+            });
+            let missing = told.filter(|copy| !targets.contains(&(&**namespace, &*copy.name)));
             gone.extend(missing.map(|copy| (Arc::clone(namespace), Arc::clone(&copy.name), copy.uid.clone())));
         }
         for (namespace, name, uid) in gone {
             self.copy_gone(&namespace, &name, &uid, now);
+        }
+        if let Some(name) = name.filter(|name| self.reach.listed(name)) {
+            let claims = self.claims.all().filter(|claim| *claim.secret == *name);
+            for claim in claims.cloned().collect::<Vec<_>>() {
+                self.affect_claim(&claim, Priority::Repair);
+            }
         }
     }
 
@@ -235,7 +246,6 @@ impl Planner {
             copy.applied.clone_from(&running.version);
             copy.was_wanted |= is_write;
         }
-        self.announce_foreign(target, now);
     }
 
     /// A task was refused.
@@ -363,9 +373,9 @@ impl Planner {
         }
     }
 
-    fn touch_sources(&mut self, namespace: &str) {
-        let of_namespace = |source: &str| source.split('/').next() == Some(namespace);
-        let claims = self.claims.all().filter(|claim| of_namespace(&claim.source));
+    fn touch_sources(&mut self, scope: &str) {
+        let of_scope = |claim: &&Arc<Claim>| self.sources.scope(&claim.source) == scope;
+        let claims = self.claims.all().filter(of_scope);
         let uids: Vec<_> = claims.map(|claim| Arc::clone(&claim.uid)).collect();
         self.touched.extend(uids);
     }
@@ -382,7 +392,8 @@ impl Planner {
     fn put_copy(&mut self, target: &Target, observed: Observed, now: Moment) {
         let place = self.places.entry(Arc::clone(&target.namespace)).or_default();
         let old = place.copy(&target.name);
-        let copy = Copy::new(Arc::clone(&target.name), observed, old, &mut self.interner, now);
+        let mut copy = Copy::new(Arc::clone(&target.name), observed, old, &mut self.interner, now);
+        copy.is_watched |= self.reach.is_named();
         self.ours += usize::from(copy.is_ours());
         let old = place.put(copy);
         self.ours -= usize::from(old.is_some_and(|old| old.is_ours()));

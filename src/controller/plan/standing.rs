@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::decide::is_source;
 use super::{Claim, Moment, Place, Planner, Refusal, Target};
+use crate::controller::names::SecretName;
 use crate::controller::ownership::Share;
 use crate::controller::patience::Patience;
 use crate::controller::source::{Source, SourceProblem};
@@ -37,6 +38,8 @@ pub struct Summary {
     pub source: Option<Arc<Source>>,
     /// What is wrong with the source.
     pub problem: Option<SourceProblem>,
+    /// What to let the controller touch, as nothing of that name is within its reach.
+    pub out_of_reach: Option<SecretName>,
     /// How many copies of the source may be removed only later.
     pub held_back: usize,
     /// Whether copies got a new version of the source since the last summary.
@@ -131,6 +134,7 @@ impl Planner {
             refusals: Vec::new(),
             source: self.sources.good(&claim.source).cloned(),
             problem: self.sources.problem(&claim.source),
+            out_of_reach: None,
             held_back: held_back
                 .filter(|copy| copy.source.as_ref() == Some(&claim.source))
                 .count(),
@@ -146,6 +150,10 @@ impl Planner {
                 .iter()
                 .for_each(|(name, place)| summary.add(name, self.standing(&claim, name, place))),
         }
+        let not_permitted = Refusal::NotPermitted.reason();
+        if !self.reach.holds(&claim.secret) || self.reach.is_named() && summary.reasons.contains_key(not_permitted) {
+            summary.out_of_reach = Some(SecretName::Copies(claim.secret.to_string()));
+        }
         Some(summary)
     }
 
@@ -158,6 +166,9 @@ impl Planner {
         };
         if is_source(claim, &target) {
             return Some(Standing::Ready);
+        }
+        if !self.reach.holds(&claim.secret) {
+            return Some(Standing::Blocked(Obstacle::Refused(Refusal::NotPermitted)));
         }
         let copy = place.copy(&claim.secret);
         let source = copy.and_then(|copy| copy.source.as_deref());

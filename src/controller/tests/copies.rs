@@ -7,7 +7,7 @@ use crate::controller::plan::Priority;
 
 #[test]
 fn nothing_is_written_before_the_first_lists_are_complete() {
-    let mut world = World::not_started();
+    let mut world = World::not_started(None);
     world.good_source("ghcr", "1");
     world.rule(acme(), 1);
     world.namespace("team-a", "a", true);

@@ -2,6 +2,7 @@
 
 mod copies;
 mod foreign;
+mod names;
 mod properties;
 mod refusals;
 mod removals;

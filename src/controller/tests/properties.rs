@@ -8,6 +8,7 @@ use proptest::sample::select;
 
 use super::server::{Name, Secret, flat, immutable};
 use super::world::{JSON, MARKER, SOURCES, World, by_hand, config, facts, name, reference, rule};
+use crate::controller::names::Names;
 use crate::controller::removal::Removals;
 use crate::controller::status::{RuleStatus, Verdict};
 use crate::controller::{ADOPT_LABEL, Moment, Timestamp};
@@ -327,9 +328,9 @@ fn uid(name: &str, second: u32) -> std::sync::Arc<str> {
 }
 
 /// A planner that has just started and knows what there is, but not how it came about.
-fn afresh(truth: &Truth, world: &World) -> World {
-    let mut fresh = World::not_started();
-    fresh.planner.sources_listed(SOURCES, &[].into());
+fn afresh(truth: &Truth, world: &World, names: Option<&Names>) -> World {
+    let mut fresh = World::not_started(names.cloned());
+    fresh.list_sources(names);
     for (source, password) in &truth.sources {
         // With the versions that the copies were made of.
         fresh.good_source_like(world, source, &password.to_string());
@@ -344,6 +345,9 @@ fn afresh(truth: &Truth, world: &World) -> World {
     }
     for (namespace, team) in &truth.namespaces {
         fresh.namespace(namespace, team, false);
+    }
+    for name in SECRETS.iter().filter(|_| names.is_some()) {
+        fresh.planner.copies_listed(Some(name), &[].into(), fresh.now);
     }
     for (name, secret) in &world.server.secrets {
         let observed = secret.observed(&world.style);
@@ -366,8 +370,10 @@ proptest! {
 
     /// The server itself fails the test where we write or delete what is not ours.
     #[test]
-    fn whatever_happens_ends_as_the_design_says_and_nothing_is_missed(steps in steps()) {
-        let mut world = World::new();
+    fn whatever_happens_ends_as_the_design_says_and_nothing_is_missed(steps in steps(), is_named in any::<bool>()) {
+        let names: Vec<_> = SECRETS.into_iter().map(str::to_owned).chain(SOURCE_NAMES.map(|name| format!("{SOURCES}/{name}"))).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let mut world = if is_named { World::named(&names) } else { World::new() };
         let mut truth = Truth::default();
         for step in steps {
             truth.step(&mut world, step);
@@ -387,7 +393,8 @@ proptest! {
         prop_assert_eq!(world.planner.missed(), 0);
         prop_assert_eq!(world.server.writes, writes, "planned again, it does nothing");
 
-        let mut fresh = afresh(&truth, &world);
+        let names: Names = names.iter().map(|name| name.parse().unwrap()).collect();
+        let mut fresh = afresh(&truth, &world, is_named.then_some(&names));
         let changes: BTreeSet<_> = fresh.tasks().into_iter().filter(|task| !task.starts_with("look")).collect();
         prop_assert_eq!(changes, BTreeSet::new(), "started afresh, it finds nothing to do");
     }

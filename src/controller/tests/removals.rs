@@ -33,7 +33,7 @@ fn a_rule_deleted_and_recreated_leaves_no_gap() {
 #[test]
 fn copies_of_a_rule_that_was_deleted_while_nobody_looked_wait_as_long() {
     let mut before = settled();
-    let mut world = World::not_started();
+    let mut world = World::not_started(None);
     std::mem::swap(&mut world.server, &mut before.server);
     let copy = name("team-a", "ghcr");
     let observed = world.server.look(&copy, &world.style).unwrap();

@@ -38,8 +38,10 @@ pub(super) struct Server {
     pub(super) secrets: BTreeMap<Name, Secret>,
     pub(super) terminating: BTreeSet<String>,
     pub(super) full: BTreeSet<String>,
-    /// What the watch of labelled Secrets has not told yet.
+    /// What the watch has not told yet.
     pub(super) watch: Vec<Watched>,
+    /// Whether it is told of all Secrets, for the sake of their names, and not of labelled ones alone.
+    pub(super) watches_all: bool,
     pub(super) writes: u64,
     pub(super) style: Style,
     /// What an admission webhook makes of the label `team`.
@@ -368,7 +370,7 @@ impl Server {
         self.counter += 1;
         secret.resource_version = self.counter;
         self.secrets.insert(name.clone(), secret.clone());
-        if secret.is_labelled() {
+        if self.watches_all || secret.is_labelled() {
             self.watch
                 .push(Watched::Set(name.clone(), secret.observed(&Style::default())));
         } else if let Some(before) = before {
@@ -377,7 +379,7 @@ impl Server {
     }
 
     fn tell_gone(&mut self, name: &Name, before: &Secret) {
-        if before.is_labelled() {
+        if self.watches_all || before.is_labelled() {
             self.watch.push(Watched::Gone(name.clone(), before.uid.clone()));
         }
     }

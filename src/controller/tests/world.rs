@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::server::{Name, Server, Watched, flat};
 use crate::controller::copy::Style;
+use crate::controller::names::Names;
 use crate::controller::plan::{Action, Answer, NamespaceFacts, Planner, Priority, RuleFacts, Settings, Task};
 use crate::controller::refusal::Refusal;
 use crate::controller::source::SourceSecret;
@@ -34,10 +35,11 @@ pub(super) struct World {
     payloads: BTreeMap<String, Vec<u8>>,
 }
 
-fn settings() -> Settings {
+fn settings(names: Option<Names>) -> Settings {
     Settings {
         own_namespace: OWN.to_owned(),
         source_namespaces: [SOURCES.to_owned()].into(),
+        names,
         keep_copies: Duration::from_mins(10),
     }
 }
@@ -149,19 +151,48 @@ impl World {
         let labels = labels
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let mut world = Self::not_started();
+        let mut world = Self::not_started(None);
         world.style = Style::new(labels.collect(), BTreeMap::new()).unwrap();
         world.server.style = world.style.clone();
-        world.planner.sources_listed(SOURCES, &[].into());
-        world.planner.rules_complete(true, world.now);
-        world.planner.start();
+        world.begin_empty(None);
         world
     }
 
-    pub(super) fn not_started() -> Self {
+    /// The same, limited to these copies, and to the sources behind their namespace.
+    pub(super) fn named(names: &[&str]) -> Self {
+        let names: Names = names.iter().map(|name| name.parse().unwrap()).collect();
+        let mut world = Self::not_started(Some(names.clone()));
+        world.begin_empty(Some(&names));
+        world
+    }
+
+    fn begin_empty(&mut self, names: Option<&Names>) {
+        self.list_sources(names);
+        for name in names.iter().flat_map(|names| &names.copies) {
+            self.planner.copies_listed(Some(name), &[].into(), self.now);
+        }
+        self.planner.rules_complete(true, self.now);
+        self.planner.start();
+    }
+
+    pub(super) fn list_sources(&mut self, names: Option<&Names>) {
+        let single = names.iter().flat_map(|names| &names.sources).map(ToString::to_string);
+        let scopes: Vec<_> = if names.is_some() {
+            single.collect()
+        } else {
+            vec![SOURCES.to_owned()]
+        };
+        for scope in scopes {
+            self.planner.sources_listed(&scope, &[].into());
+        }
+    }
+
+    pub(super) fn not_started(names: Option<Names>) -> Self {
+        let mut server = Server::default();
+        server.watches_all = names.is_some();
         Self {
-            planner: Planner::new(settings()),
-            server: Server::default(),
+            server,
+            planner: Planner::new(settings(names)),
             style: Style::default(),
             now: Duration::from_secs(1),
             running: Vec::new(),

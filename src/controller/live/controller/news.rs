@@ -42,8 +42,8 @@ impl Controller<'_> {
                 self.count(resource, self.book.count(kind));
             }
             Change::Namespaces(event) => self.apply_namespaces(event, now),
-            Change::Sources(namespace, event) => self.apply_sources(&namespace, event),
-            Change::Copies(event) => self.apply_copies(event, now),
+            Change::Sources(scope, event) => self.apply_sources(&scope, event),
+            Change::Copies(name, event) => self.apply_copies(name.as_ref(), event, now),
             Change::Adoptions(event) => self.apply_adoptions(event, now),
         }
     }
@@ -85,9 +85,9 @@ impl Controller<'_> {
         self.namespaces.insert(key.name);
     }
 
-    fn apply_sources(&mut self, namespace: &Arc<str>, event: Event<SourceObject>) {
+    fn apply_sources(&mut self, scope: &Arc<str>, event: Event<SourceObject>) {
         let reference = |key: &Key| SourceRef {
-            namespace: namespace.to_string(),
+            namespace: key.namespace.to_string(),
             name: key.name.to_string(),
         };
         match event {
@@ -97,10 +97,14 @@ impl Controller<'_> {
                 }
                 let names = objects.iter().map(|(key, _)| &*key.name);
                 let names = names.chain(bad.iter().map(|bad| &*bad.key.name)).collect();
-                self.planner.sources_listed(namespace, &names);
-                self.sources.retain(|key| *key.namespace != **namespace);
+                self.planner.sources_listed(scope, &names);
+                let is_of_scope = |key: &Key| match scope.split_once('/') {
+                    Some(source) => source == (&*key.namespace, &*key.name),
+                    None => *key.namespace == **scope,
+                };
+                self.sources.retain(|key| !is_of_scope(key));
                 self.sources.extend(objects.into_iter().map(|(key, _)| key));
-                self.listed(Resource::Sources, Some(namespace));
+                self.listed(Resource::Sources, Some(scope));
             }
             Event::Applied(key, object) => {
                 object.with(|secret| self.planner.source_set(&reference(&key), secret));
@@ -113,30 +117,34 @@ impl Controller<'_> {
             // One that cannot be read stays what it was.
             Event::Bad(_) => {}
             Event::Trouble(trouble) => {
-                let is_awaited = self.is_awaited(Resource::Sources, Some(namespace));
+                let is_awaited = self.is_awaited(Resource::Sources, Some(scope));
                 if matches!(trouble.failure, WatchFailure::Forbidden | WatchFailure::Missing) && is_awaited {
                     // What others can be made of does not wait for it.
-                    self.planner.sources_unreadable(namespace);
-                    self.listed(Resource::Sources, Some(namespace));
+                    self.planner.sources_unreadable(scope);
+                    self.listed(Resource::Sources, Some(scope));
                 }
             }
         }
         self.count(Resource::Sources, (self.sources.len(), 0));
     }
 
-    fn apply_copies(&mut self, event: Event<Observed>, now: Moment) {
+    fn apply_copies(&mut self, name: Option<&Arc<str>>, event: Event<Observed>, now: Moment) {
         match event {
             Event::Listed { objects, .. } => {
                 let targets: HashSet<_> = objects.iter().map(|(key, _)| (&*key.namespace, &*key.name)).collect();
-                self.planner.copies_listed(&targets, now);
+                self.planner.copies_listed(name.map(|name| &**name), &targets, now);
                 for (key, observed) in objects {
                     self.planner.copy_set(&key.namespace, &key.name, observed, now);
                 }
-                self.listed(Resource::Copies, None);
+                self.listed(Resource::Copies, name);
             }
             Event::Applied(key, observed) => self.planner.copy_set(&key.namespace, &key.name, observed, now),
             Event::Deleted(key, Some(observed)) => {
                 self.planner.copy_gone(&key.namespace, &key.name, &observed.uid, now);
+            }
+            // The copies of other names do not wait for it.
+            Event::Trouble(trouble) if name.is_some() && trouble.failure == WatchFailure::Forbidden => {
+                self.listed(Resource::Copies, name);
             }
             Event::Deleted(_, None) | Event::Bad(_) | Event::Trouble(_) => {}
         }
@@ -162,17 +170,17 @@ impl Controller<'_> {
         self.count(Resource::Adoptions, (self.adoptions.len(), 0));
     }
 
-    fn is_awaited(&self, resource: Resource, namespace: Option<&Arc<str>>) -> bool {
-        let is_it = |awaited: &Awaited| awaited.resource == resource && awaited.namespace.as_ref() == namespace;
+    fn is_awaited(&self, resource: Resource, of: Option<&Arc<str>>) -> bool {
+        let is_it = |awaited: &Awaited| awaited.resource == resource && awaited.of.as_ref() == of;
         self.awaited.iter().any(is_it)
     }
 
-    fn listed(&mut self, resource: Resource, namespace: Option<&Arc<str>>) {
-        if !self.is_awaited(resource, namespace) {
+    fn listed(&mut self, resource: Resource, of: Option<&Arc<str>>) {
+        if !self.is_awaited(resource, of) {
             return;
         }
         self.awaited
-            .retain(|awaited| awaited.resource != resource || awaited.namespace.as_ref() != namespace);
+            .retain(|awaited| awaited.resource != resource || awaited.of.as_ref() != of);
         if self.awaited.is_empty() {
             info!(
                 rules = self.book.count(Kind::ClusterPullSecretRule).0,
