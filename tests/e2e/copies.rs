@@ -5,7 +5,35 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::harness::{Copier, Installation, Namespace, control_plane, pod, pull_secret, rule, unique, until};
+use crate::harness::{Copier, Installation, Namespace, Rights, control_plane, pod, pull_secret, rule, unique, until};
+
+mod named;
+
+/// Claims that hold whatever the controller's rights on secrets are, each tried with both.
+macro_rules! with_either_rights {
+    ($($claim:ident,)*) => {
+        mod with_rights_on_any_secret {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                super::$claim(super::Rights::Any).await;
+            })*
+        }
+        mod with_rights_by_name {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                super::$claim(super::Rights::Named).await;
+            })*
+        }
+    };
+}
+
+with_either_rights! {
+    copies_come_with_a_namespace_and_follow_their_source,
+    a_namespace_that_leaves_the_selection_loses_the_copy_and_a_deleted_rule_all_of_them,
+    what_somebody_made_by_hand_is_left_alone_until_he_hands_it_over,
+    a_broken_source_is_named_and_changes_nothing_until_it_is_mended,
+    a_pod_of_the_same_second_as_its_namespace_finds_its_copy_there_or_soon,
+}
 
 /// A rule's condition as `status reason`.
 fn condition(status: &Value, r#type: &str) -> String {
@@ -29,10 +57,9 @@ async fn has_condition(copier: &Copier, rule: &str, r#type: &str, expected: &str
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn copies_come_with_a_namespace_and_follow_their_source() {
-    let copier = Copier::start(&[]).await;
+async fn copies_come_with_a_namespace_and_follow_their_source(rights: Rights) {
     let (rule, team) = (unique("rule"), unique("team"));
+    let copier = Copier::with(rights, &[&rule], &[]).await;
     copier.source("registry", "first").await;
     let old = Namespace::named(&format!("{team}-old"), &json!({})).await;
     copier
@@ -57,10 +84,9 @@ async fn copies_come_with_a_namespace_and_follow_their_source() {
     assert!(!copier.replicas[0].log().contains("second"), "a credential in the log");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_that_leaves_the_selection_loses_the_copy_and_a_deleted_rule_all_of_them() {
-    let copier = Copier::start(&["--keep-copies=2s"]).await;
+async fn a_namespace_that_leaves_the_selection_loses_the_copy_and_a_deleted_rule_all_of_them(rights: Rights) {
     let rule = unique("rule");
+    let copier = Copier::with(rights, &[&rule], &["--keep-copies=2s"]).await;
     copier.source("registry", "first").await;
     let label = json!({"registry": rule});
     let [leaves, stays] = [
@@ -96,10 +122,9 @@ async fn a_namespace_that_leaves_the_selection_loses_the_copy_and_a_deleted_rule
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_somebody_made_by_hand_is_left_alone_until_he_hands_it_over() {
-    let copier = Copier::start(&[]).await;
+async fn what_somebody_made_by_hand_is_left_alone_until_he_hands_it_over(rights: Rights) {
     let rule = unique("rule");
+    let copier = Copier::with(rights, &[&rule], &[]).await;
     copier.source("registry", "first").await;
     let namespace = Namespace::with_labels(&json!({})).await;
     let path = namespace.path("secrets", &rule);
@@ -121,10 +146,9 @@ async fn what_somebody_made_by_hand_is_left_alone_until_he_hands_it_over() {
     has_condition(&copier, &rule, "CopiesReady", "True AllReady").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broken_source_is_named_and_changes_nothing_until_it_is_mended() {
-    let copier = Copier::start(&[]).await;
+async fn a_broken_source_is_named_and_changes_nothing_until_it_is_mended(rights: Rights) {
     let rule = unique("rule");
+    let copier = Copier::with(rights, &[&rule], &[]).await;
     copier.source("registry", "first").await;
     let namespace = Namespace::with_labels(&json!({})).await;
     copier
@@ -144,8 +168,8 @@ async fn a_broken_source_is_named_and_changes_nothing_until_it_is_mended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_replica_goes_on_where_the_leader_was_killed() {
     const NAMESPACES: usize = 60;
-    let mut copier = Copier::start(&["--writes-per-second=10", "--write-burst=1"]).await;
     let rule = unique("rule");
+    let mut copier = Copier::start(&["--writes-per-second=10", "--write-burst=1"]).await;
     copier.source("registry", "first").await;
     let mut namespaces = Vec::new();
     for _ in 0..NAMESPACES {
@@ -264,11 +288,10 @@ async fn the_webhook_reads_no_secrets_and_writes_nothing() {
 }
 
 /// The copy is there before its namespace has the service account without which no Pod is admitted, or nearly.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pod_of_the_same_second_as_its_namespace_finds_its_copy_there_or_soon() {
+async fn a_pod_of_the_same_second_as_its_namespace_finds_its_copy_there_or_soon(rights: Rights) {
     const TIMES: usize = 100;
-    let copier = Copier::start(&[]).await;
     let (rule, team) = (unique("rule"), unique("team"));
+    let copier = Copier::with(rights, &[&rule], &[]).await;
     copier.source("registry", "first").await;
     copier
         .rule(&rule, "registry", &json!({"include": [format!("{team}-*")]}))

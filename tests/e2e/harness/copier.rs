@@ -27,15 +27,34 @@ pub(crate) struct Copier {
     turn: MutexGuard<'static, ()>,
 }
 
+/// What the controller may do with secrets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rights {
+    /// As it is installed: it finds copies by their label.
+    Any,
+    /// Limited to names.
+    Named,
+}
+
 impl Copier {
     /// An installation with one replica, which leads.
     pub(crate) async fn start(arguments: &[&str]) -> Self {
+        Self::with(Rights::Any, &[], arguments).await
+    }
+
+    /// The same with these rights: where they are limited, to copies of these names and to a source called `registry`.
+    pub(crate) async fn with(rights: Rights, names: &[&str], arguments: &[&str]) -> Self {
         let turn = ONE_AT_A_TIME.lock().await;
         let api = control_plane().api().await;
         install_kinds(&api).await;
         let id = unique("copier");
         let sources = Namespace::named(&format!("{id}-sources"), &json!({})).await;
-        let objects = objects(&id, &sources.name);
+        let source = format!("{}/registry", sources.name);
+        let names = match rights {
+            Rights::Any => Vec::new(),
+            Rights::Named => names.iter().copied().chain([source.as_str()]).collect(),
+        };
+        let objects = objects(&id, &sources.name, &names);
         let deployment = objects.iter().find(|object| object["kind"] == "Deployment");
         let template = deployment.unwrap()["spec"]["template"].clone();
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
@@ -139,10 +158,18 @@ impl Copier {
 
 impl Drop for Copier {
     fn drop(&mut self) {
-        // The next installation is not to find them.
+        // The next installation is not to find anything of this one, and this one not to put it back.
+        self.replicas.clear();
         for rule in self.rules.lock().unwrap().iter() {
             let _ = control_plane().try_kubectl(&["delete", "cpsr", rule, "--ignore-not-found"], "");
         }
+        let copies = [
+            "delete",
+            "secrets",
+            "--all-namespaces",
+            "--selector=pullkey.dev/copy=true",
+        ];
+        let _ = control_plane().try_kubectl(&copies, "");
     }
 }
 
@@ -162,8 +189,10 @@ fn rule_path(name: &str) -> String {
 }
 
 /// The controller's objects, and its namespace.
-fn objects(namespace: &str, sources: &str) -> Vec<Value> {
-    let objects = rendered(namespace, &["--source-namespace", sources]).into_iter();
+fn objects(namespace: &str, sources: &str, names: &[&str]) -> Vec<Value> {
+    let names = names.iter().flat_map(|name| ["--secret-name", name]);
+    let options: Vec<_> = ["--source-namespace", sources].into_iter().chain(names).collect();
+    let objects = rendered(namespace, &options).into_iter();
     let is_ours = |object: &Value| {
         object["metadata"]["name"] == *namespace
             || object["metadata"]["labels"]["app.kubernetes.io/component"] == "controller"

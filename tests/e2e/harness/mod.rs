@@ -24,7 +24,7 @@ use tokio::time::sleep;
 pub(crate) use api::{Answer, Api};
 pub(crate) use balancer::is_ready;
 pub(crate) use cluster::Cluster;
-pub(crate) use copier::{Copier, pull_secret};
+pub(crate) use copier::{Copier, Rights, pull_secret};
 pub(crate) use installation::{Installation, Reach, Setup, rule};
 pub(crate) use kinds::{RULES, install_kinds};
 pub(crate) use load::{IMAGE, Load, Tally, rules_for_load};
