@@ -31,7 +31,7 @@ const LONGEST_SHOWN: usize = 300;
 /// Which objects, and what of them.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The path of their list, with selectors as a query if there are any: `/api/v1/secrets?labelSelector=a%3Db`.
+    /// The path of one, or of their list, with selectors as a query if there are any: `/api/v1/secrets?labelSelector=a%3Db`.
     pub path: String,
     /// Whether metadata is all that is wanted.
     pub metadata_only: bool,
@@ -69,19 +69,30 @@ impl Target {
         if !after.is_empty() {
             query = format!("{query}&continue={}", encoded(after));
         }
-        let page = async {
-            let mut body = self.get(client, &query, "PartialObjectMetadataList").await?;
-            let mut page = Vec::new();
+        self.whole(client, &query, "PartialObjectMetadataList").await
+    }
+
+    /// The object at this path.
+    pub(super) async fn object(&self, client: &Client) -> Result<String, Failed> {
+        let object = self.whole(client, "", "PartialObjectMetadata").await?;
+        object.ok_or_else(|| Failed::garbled("its object is too large for any API server"))
+    }
+
+    /// A whole answer; `None` if it is larger than [`LARGEST`].
+    async fn whole(&self, client: &Client, query: &str, metadata: &str) -> Result<Option<String>, Failed> {
+        let answer = async {
+            let mut body = self.get(client, query, metadata).await?;
+            let mut answer = Vec::new();
             while let Some(chunk) = chunk(&mut body).await? {
-                if page.len() + chunk.len() > LARGEST {
+                if answer.len() + chunk.len() > LARGEST {
                     return Ok(None);
                 }
-                page.extend_from_slice(&chunk);
+                answer.extend_from_slice(&chunk);
             }
-            let page = String::from_utf8(page).map_err(|_| Failed::garbled("its list is no text"))?;
-            Ok(Some(page))
+            let answer = String::from_utf8(answer).map_err(|_| Failed::garbled("its answer is no text"))?;
+            Ok(Some(answer))
         };
-        timeout(ANSWER, page).await.unwrap_or_else(|_| Err(Failed::late()))
+        timeout(ANSWER, answer).await.unwrap_or_else(|_| Err(Failed::late()))
     }
 
     /// The watch of what happens after this version, for so many seconds.
@@ -99,7 +110,11 @@ impl Target {
     }
 
     async fn get(&self, client: &Client, query: &str, metadata: &str) -> Result<Body, Failed> {
-        let separator = if self.path.contains('?') { '&' } else { '?' };
+        let separator = match query {
+            "" => "",
+            _ if self.path.contains('?') => "&",
+            _ => "?",
+        };
         let accepted = if self.metadata_only {
             format!("application/json;as={metadata};g=meta.k8s.io;v=v1")
         } else {

@@ -9,10 +9,13 @@
 //! In: what the API server lists and reports. Out: one immutable [`Snapshot`] after another, the first of them once every
 //! list is complete. One bad object never stands in the way of the others, and what was known stays known while the API
 //! server cannot be reached. `watch` and `follow` talk to the API server; everything else is told what happened and when.
+//! Commands that only want to know how things stand take a `look` instead.
 
 mod call;
 mod event;
 pub mod follow;
+mod list;
+pub mod look;
 pub mod matches;
 #[cfg(test)]
 mod mock;

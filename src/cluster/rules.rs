@@ -137,8 +137,16 @@ struct Name<'a> {
     namespace: Option<&'a str>,
 }
 
-/// Reads an object of this kind. What can be wrong with a rule is among its findings; an error is what is no object.
+/// Reads an object of this kind, and keeps the first of its findings. An error is what is no object.
 pub fn read(kind: Kind, own_namespace: &str, text: &str) -> Result<Option<RuleObject>, String> {
+    let mut object = examine(kind, own_namespace, text)?;
+    object.findings.truncate(MOST_FINDINGS);
+    object.findings.shrink_to_fit();
+    Ok(Some(object))
+}
+
+/// Reads an object of this kind. What can be wrong with a rule is among its findings; an error is what is no object.
+pub fn examine(kind: Kind, own_namespace: &str, text: &str) -> Result<RuleObject, String> {
     let Object { metadata, spec, status } = serde_json::from_str(text).map_err(|error| error.to_string())?;
     // Whatever else a status holds is no reason to pass over the rule.
     let status = status.and_then(|status| serde_json::from_str::<Status>(status.get()).ok());
@@ -181,13 +189,13 @@ pub fn read(kind: Kind, own_namespace: &str, text: &str) -> Result<Option<RuleOb
         uid,
         generation: metadata.generation,
         created: metadata.creation_timestamp.into(),
-        findings: findings.take(MOST_FINDINGS).collect(),
+        findings: findings.collect(),
         rule,
         last_match: Arc::clone(&last_match),
         keys,
     };
     object.set_last_match(last_match);
-    Ok(Some(object))
+    Ok(object)
 }
 
 impl RuleObject {

@@ -30,10 +30,28 @@ pub struct StrictAccounts {
     by_namespace: Arc<BTreeMap<Box<str>, BTreeSet<Box<str>>>>,
 }
 
+/// What a Pod has from its service account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Whether the Pod may name no secret that the account does not list.
+    pub is_strict: bool,
+    /// What the Pod names if it names none itself.
+    pub pull_secrets: Vec<String>,
+}
+
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Object<'a> {
     #[serde(borrow)]
     metadata: Metadata<'a>,
+    #[serde(borrow)]
+    image_pull_secrets: Option<Vec<Reference<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Reference<'a> {
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -44,12 +62,20 @@ struct Metadata<'a> {
 
 /// Reads a service account, or the metadata of one.
 pub fn read(text: &str) -> Result<Option<Strict>, String> {
-    let Object { metadata } = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let annotations = metadata.annotations.unwrap_or_default();
-    let is_strict = annotations
-        .get(ANNOTATION)
-        .is_some_and(|value| TRUE.contains(&&**value));
-    Ok(is_strict.then_some(Strict))
+    Ok(read_account(text)?.is_strict.then_some(Strict))
+}
+
+/// Reads a service account.
+pub fn read_account(text: &str) -> Result<Account, String> {
+    let object: Object<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let annotations = object.metadata.annotations.unwrap_or_default();
+    let listed = object.image_pull_secrets.into_iter().flatten();
+    Ok(Account {
+        is_strict: annotations
+            .get(ANNOTATION)
+            .is_some_and(|value| TRUE.contains(&&**value)),
+        pull_secrets: listed.map(|secret| secret.name.into_owned()).collect(),
+    })
 }
 
 impl StrictAccounts {
@@ -124,6 +150,23 @@ mod tests {
             let text = format!(r#"{{"metadata":{{"name":"a","annotations":{annotations}}}}}"#);
             assert_eq!(read(&text), Ok(strict.then_some(Strict)), "{annotations}");
         }
+    }
+
+    #[test]
+    fn an_account_lists_what_its_pods_name() {
+        let text =
+            r#"{"metadata":{"name":"a"},"imagePullSecrets":[{"name":"x"},{"name":"y"}],"secrets":[{"name":"z"}]}"#;
+        let account = read_account(text).unwrap();
+        assert_eq!(
+            (account.is_strict, account.pull_secrets),
+            (false, vec!["x".into(), "y".into()])
+        );
+        assert!(
+            read_account(r#"{"metadata":{"name":"a"}}"#)
+                .unwrap()
+                .pull_secrets
+                .is_empty()
+        );
     }
 
     #[test]

@@ -21,27 +21,23 @@ use kube::Client;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
-use tokio::task::consume_budget;
 use tokio::time::{sleep, timeout};
 
 pub use super::call::Target;
 use super::call::{Failed, Lines};
-use super::{Bad, Event, Key};
+pub use super::list::Read;
+use super::list::{Listed, Metadata, Pager};
+use super::{Bad, Event};
 use crate::metrics::{WatchFailure, WatchMetrics};
 
 /// After how long without a word a watch counts as dead. API servers send a bookmark about every minute.
 pub const SILENCE: Duration = Duration::from_mins(3);
-/// How many objects a page of a list holds at first, as in Kubernetes' own clients.
-const PAGE: u32 = 500;
 /// How long a watch goes on at least, in seconds; it goes on for up to twice as long, so that many of them do not all
 /// begin again at once.
 const SHORTEST_WATCH: u64 = 300;
 /// The pause after a first failure; it doubles with each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-
-/// How an object is read from its JSON: `None` if it is not one that is looked for, or what is wrong with it.
-pub type Read<T> = Box<dyn Fn(&str) -> Result<Option<T>, String> + Send + Sync>;
 
 /// A watch of objects that are read as `T`.
 pub struct Watch<T> {
@@ -50,7 +46,7 @@ pub struct Watch<T> {
     read: Read<T>,
     metrics: WatchMetrics,
     state: State,
-    page: u32,
+    pager: Pager,
     /// How many failures there were since the last event of a watch.
     failures: u32,
     pause: Option<Duration>,
@@ -75,22 +71,6 @@ struct Following {
     is_proven: bool,
 }
 
-#[derive(Deserialize)]
-struct List<'a> {
-    #[serde(default)]
-    metadata: ListMetadata,
-    /// Null where metadata alone is wanted and there are none.
-    #[serde(borrow)]
-    items: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct ListMetadata {
-    resource_version: String,
-    r#continue: Option<String>,
-}
-
 /// A line of a watch.
 #[derive(Deserialize)]
 struct Line<'a> {
@@ -98,25 +78,6 @@ struct Line<'a> {
     r#type: Cow<'a, str>,
     #[serde(borrow)]
     object: &'a RawValue,
-}
-
-/// What every object says of itself.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Head<'a> {
-    #[serde(borrow)]
-    metadata: Metadata<'a>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    #[serde(borrow)]
-    namespace: Cow<'a, str>,
-    #[serde(borrow)]
-    resource_version: Cow<'a, str>,
 }
 
 impl<T> Watch<T> {
@@ -129,7 +90,7 @@ impl<T> Watch<T> {
             read,
             metrics,
             state: State::List,
-            page: PAGE,
+            pager: Pager::default(),
             failures: 0,
             pause: None,
         }
@@ -167,7 +128,7 @@ impl<T> Watch<T> {
     /// One call or one line. A failure leaves the state as the default, a list, or as what it was set to.
     async fn step(&mut self) -> Result<Option<Event<T>>, Failed> {
         match take(&mut self.state) {
-            State::List => self.list().await,
+            State::List => self.list().await.map(Some),
             State::Resume(version) => {
                 let seconds = SHORTEST_WATCH + random(SHORTEST_WATCH);
                 match self.target.watch(&self.client, &version, seconds).await {
@@ -189,41 +150,13 @@ impl<T> Watch<T> {
         }
     }
 
-    async fn list(&mut self) -> Result<Option<Event<T>>, Failed> {
-        let (mut objects, mut bad) = (Vec::new(), Vec::new());
-        let mut after = String::new();
-        loop {
-            let Some(body) = self.target.page(&self.client, self.page, &after).await? else {
-                if self.page == 1 {
-                    return Err(Failed::garbled("one object is too large for any API server"));
-                }
-                self.page /= 2;
-                return Ok(None);
-            };
-            self.metrics.progressed(SystemTime::now());
-            let list: List<'_> = serde_json::from_str(&body).map_err(|_| Failed::garbled("its list is no list"))?;
-            for item in list.items.into_iter().flatten() {
-                let (key, _, object) = self.object(item.get());
-                match object {
-                    Ok(Some(object)) => objects.push((key, object)),
-                    Ok(None) => {}
-                    Err(why) => bad.push(Bad { key, why }),
-                }
-                // A page takes a while to read, and others have work to do, too.
-                consume_budget().await;
-            }
-            match list.metadata.r#continue.filter(|token| !token.is_empty()) {
-                Some(token) => after = token,
-                None if list.metadata.resource_version.is_empty() => {
-                    return Err(Failed::garbled("its list has no resourceVersion"));
-                }
-                None => {
-                    self.metrics.listed();
-                    self.state = State::Resume(list.metadata.resource_version);
-                    return Ok(Some(Event::Listed { objects, bad }));
-                }
-            }
-        }
+    async fn list(&mut self) -> Result<Event<T>, Failed> {
+        let turned = || self.metrics.progressed(SystemTime::now());
+        let listed = self.pager.list(&self.client, &self.target, &self.read, turned).await?;
+        let Listed { objects, bad, version } = listed;
+        self.metrics.listed();
+        self.state = State::Resume(version);
+        Ok(Event::Listed { objects, bad })
     }
 
     async fn follow(&mut self, mut following: Following) -> Result<Option<Event<T>>, Failed> {
@@ -254,8 +187,10 @@ impl<T> Watch<T> {
         }
         self.metrics.progressed(SystemTime::now());
         self.failures = 0;
-        let (key, version, object) = self.object(line.object.get());
-        let event = match (&*line.r#type, object) {
+        let object = line.object.get();
+        let metadata = Metadata::of(object);
+        let key = metadata.key();
+        let event = match (&*line.r#type, (self.read)(object)) {
             ("BOOKMARK", _) => None,
             ("DELETED", object) => Some(Event::Deleted(key, object.ok().flatten())),
             ("ADDED" | "MODIFIED", Ok(None)) => Some(Event::Deleted(key, None)),
@@ -263,8 +198,8 @@ impl<T> Watch<T> {
             ("ADDED" | "MODIFIED", Err(why)) => Some(Event::Bad(Bad { key, why })),
             _ => return Err(garbled()),
         };
-        if !version.is_empty() {
-            following.version = version;
+        if !metadata.resource_version.is_empty() {
+            following.version = metadata.resource_version.into_owned();
         }
         following.is_proven = true;
         self.state = State::Follow(following);
@@ -278,25 +213,6 @@ impl<T> Watch<T> {
             self.state = State::Resume(version);
         }
     }
-
-    /// An object: where it is, its version, and what it is.
-    fn object(&self, text: &str) -> (Key, String, Result<Option<T>, String>) {
-        let Metadata {
-            name,
-            namespace,
-            resource_version,
-        } = head(text).metadata;
-        (
-            Key::new(&namespace, &name),
-            resource_version.into_owned(),
-            (self.read)(text),
-        )
-    }
-}
-
-/// What the object says of itself, as far as that can be read.
-fn head(object: &str) -> Head<'_> {
-    serde_json::from_str(object).unwrap_or_default()
 }
 
 /// How long to wait after so many failures in a row: between half and all of a time that doubles.

@@ -1,6 +1,6 @@
 use super::*;
-use crate::cluster::Trouble;
 use crate::cluster::mock::{Api, Call, Feed};
+use crate::cluster::{Key, Trouble};
 use crate::metrics::{Metrics, Resource};
 use std::sync::Arc;
 use tokio::sync::mpsc;
