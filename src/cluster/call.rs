@@ -220,7 +220,11 @@ impl Failed {
         let mut message = "the API server cannot be reached".to_owned();
         let mut cause = Some(error);
         while let Some(error) = cause {
-            message = format!("{message}: {error}");
+            // Some tell their causes themselves.
+            let text = error.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
             cause = error.source();
         }
         Self::new(WatchFailure::Broken, &message)

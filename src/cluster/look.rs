@@ -28,6 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Look {
     client: Client,
+    server: String,
 }
 
 /// Objects of a kind, as paths and rights call them.
@@ -48,6 +49,7 @@ pub struct Unread {
     verb: &'static str,
     what: What,
     trouble: Trouble,
+    server: String,
 }
 
 /// The objects of a call.
@@ -65,10 +67,10 @@ struct Patience {
 }
 
 impl Look {
-    /// Somebody who looks as this client.
+    /// Somebody who looks as this client of the API server at that URL.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    pub fn new(client: Client, server: String) -> Self {
+        Self { client, server }
     }
 
     /// All objects of a namespace, or of all of them.
@@ -88,7 +90,7 @@ impl Look {
                 Err(failed) => patience
                     .wait_after(failed)
                     .await
-                    .map_err(|failed| what.unread("list", failed))?,
+                    .map_err(|failed| self.unread("list", &what, failed))?,
             }
         }
     }
@@ -111,8 +113,17 @@ impl Look {
                 Err(failed) => patience
                     .wait_after(failed)
                     .await
-                    .map_err(|failed| what.unread("get", failed))?,
+                    .map_err(|failed| self.unread("get", &what, failed))?,
             }
+        }
+    }
+
+    fn unread(&self, verb: &'static str, what: &What, failed: Failed) -> Unread {
+        Unread {
+            verb,
+            what: what.clone(),
+            trouble: failed.trouble,
+            server: self.server.clone(),
         }
     }
 }
@@ -176,21 +187,25 @@ impl Unread {
         let collection = self.what.collection;
         match self.trouble.failure {
             WatchFailure::Forbidden => {
-                let (name, place) = match (&self.what.name, &self.what.namespace) {
-                    (None, None) => (String::new(), " --all-namespaces".to_owned()),
-                    (None, Some(namespace)) => (String::new(), format!(" --namespace {namespace}")),
-                    (Some(name), None) => (format!("/{name}"), String::new()),
-                    (Some(name), Some(namespace)) => (format!("/{name}"), format!(" --namespace {namespace}")),
+                // A role in a namespace may cover the namespace itself.
+                let own = self.what.name.as_ref().filter(|_| collection == Collection::NAMESPACES);
+                let place = match self.what.namespace.as_ref().or(own) {
+                    Some(namespace) => format!(" --namespace {namespace}"),
+                    None if self.what.name.is_none() => " --all-namespaces".to_owned(),
+                    None => String::new(),
                 };
+                let name = self.what.name.iter().map(|name| format!("/{name}"));
+                let name: String = name.collect();
                 format!(
                     "`kubectl auth can-i {} {collection}{name}{place}` must say yes",
                     self.verb
                 )
             }
             WatchFailure::Missing => "`pullkey manifests` prints the definitions of both kinds of rules".to_owned(),
-            _ => "`kubectl version` should reach the same cluster: `--kubeconfig` and `--context`, KUBECONFIG or \
-                  ~/.kube/config say where it is"
-                .to_owned(),
+            _ => format!(
+                "it was looked for at `{}`, as `--kubeconfig` and `--context` say, or else KUBECONFIG or ~/.kube/config",
+                self.server
+            ),
         }
     }
 }
@@ -218,14 +233,6 @@ impl What {
             path = format!("{path}/{name}");
         }
         Target { path, metadata_only }
-    }
-
-    fn unread(&self, verb: &'static str, failed: Failed) -> Unread {
-        Unread {
-            verb,
-            what: self.clone(),
-            trouble: failed.trouble,
-        }
     }
 }
 

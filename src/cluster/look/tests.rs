@@ -9,14 +9,20 @@ fn names() -> Read<()> {
 
 fn list(client: Client, collection: Collection, namespace: Option<&'static str>) -> JoinHandle<Result<String, Unread>> {
     tokio::spawn(async move {
-        let listed = Look::new(client).list(collection, namespace, true, names()).await?;
+        let listed = Look::new(client, "https://there".to_owned())
+            .list(collection, namespace, true, names())
+            .await?;
         let names: Vec<_> = listed.objects.iter().map(|(key, ())| key.to_string()).collect();
         Ok(names.join(" "))
     })
 }
 
 fn get(client: Client, name: &'static str) -> JoinHandle<Result<Option<String>, Unread>> {
-    tokio::spawn(async move { Look::new(client).get(Collection::SECRETS, Some("a"), name, false).await })
+    tokio::spawn(async move {
+        Look::new(client, "https://there".to_owned())
+            .get(Collection::SECRETS, Some("a"), name, false)
+            .await
+    })
 }
 
 fn answer(call: Call, expected: &str, status: u16, body: &str) {
@@ -105,7 +111,7 @@ async fn it_says_what_was_attempted_and_what_is_missing() {
     api.call().await.hang_up();
     let broken = unread(attempt).await;
     assert!(!broken.is_about_the_resource(), "{broken}");
-    assert!(broken.hint().contains("KUBECONFIG"));
+    assert!(broken.hint().starts_with("it was looked for at `https://there`, "));
 
     let attempt = get(client, "x");
     api.call().await.answer(403, FORBIDDEN);
