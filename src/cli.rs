@@ -165,10 +165,12 @@ pub(crate) struct ControllerArgs {
 
 /// Say which secrets images and manifests get, and why
 ///
-/// Images are named as arguments, manifests with `--file`. The decision is the webhook's own.
+/// Images are named as arguments, manifests with `--file`. The decision is the webhook's own. With `--cluster` it is made
+/// as the webhook of a cluster makes it, and objects of the cluster can be named, too.
 #[derive(Debug, Args)]
+#[command(mut_arg("kubeconfig", |arg| arg.requires("cluster")), mut_arg("context", |arg| arg.requires("cluster")))]
 pub(crate) struct ExplainArgs {
-    /// Images as in a Pod's `image` field
+    /// Images as in a Pod's `image` field; with `--cluster` also objects, such as `pod/web` or `deployment/web`
     #[arg(value_name = "IMAGE")]
     pub(crate) images: Vec<String>,
     /// Manifest or AdmissionReview, as YAML or JSON; `-` for standard input; repeatable
@@ -176,12 +178,29 @@ pub(crate) struct ExplainArgs {
     pub(crate) file: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) rules: RulesArgs,
-    /// Namespace of images, and of manifests that name none [default: default]
+    /// Take rules, labels of namespaces and service accounts from a cluster; files of rules are read only if they are
+    /// named
+    #[arg(long, env = "PULLKEY_CLUSTER", value_parser = BoolishValueParser::new())]
+    pub(crate) cluster: bool,
+    #[command(flatten)]
+    pub(crate) way: WayArgs,
+    /// Namespace of images and objects, and of manifests that name none [default: default, or with `--cluster` that of
+    /// the context]
     #[arg(short, long, value_name = "NAMESPACE", env = "PULLKEY_NAMESPACE", value_parser = namespace)]
     pub(crate) namespace: Option<String>,
     /// A label of that namespace, for rules that select by label; repeatable
-    #[arg(long, value_name = "KEY=VALUE", env = "PULLKEY_NAMESPACE_LABEL")]
+    #[arg(
+        long,
+        value_name = "KEY=VALUE",
+        env = "PULLKEY_NAMESPACE_LABEL",
+        conflicts_with = "cluster"
+    )]
     pub(crate) namespace_label: Vec<KeyValue>,
+    /// Read the secrets that the Pods would name from the cluster, and say what the kubelet would use of them; takes the
+    /// right to get them
+    #[arg(long, env = "PULLKEY_SECRETS", requires = "cluster", conflicts_with = "credentials")]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(crate) secrets: bool,
     /// Say which credentials of this file the kubelet would use: a docker `config.json`, a `.dockercfg`, or a
     /// Secret's manifest; repeatable
     #[arg(long, value_name = "FILE", env = "PULLKEY_CREDENTIALS")]
@@ -194,9 +213,18 @@ pub(crate) struct ExplainArgs {
 ///
 /// Rules that pass are rules that the webhook takes: the same code reads them.
 #[derive(Debug, Args)]
+#[command(mut_arg("kubeconfig", |arg| arg.requires("cluster")), mut_arg("context", |arg| arg.requires("cluster")))]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) rules: RulesArgs,
+    /// Check the rules of a cluster, and files only if they are named: beside those of the cluster
+    #[arg(long, env = "PULLKEY_CLUSTER", value_parser = BoolishValueParser::new())]
+    pub(crate) cluster: bool,
+    #[command(flatten)]
+    pub(crate) way: WayArgs,
+    /// Check the secrets that rules of the cluster copy from, too; takes the right to get them
+    #[arg(long, env = "PULLKEY_SECRETS", requires = "cluster", value_parser = BoolishValueParser::new())]
+    pub(crate) secrets: bool,
     /// Check these, too: a docker `config.json`, a `.dockercfg`, or a manifest of Secrets; `-` for standard input;
     /// repeatable
     #[arg(long, value_name = "FILE", env = "PULLKEY_CREDENTIALS", num_args = 1..)]
@@ -362,6 +390,17 @@ pub(crate) struct LogArgs {
     pub(crate) level: Level,
 }
 
+/// The way to a cluster, in the words of kubectl.
+#[derive(Debug, Args)]
+pub(crate) struct WayArgs {
+    /// Kubeconfig to find the cluster by [default: KUBECONFIG, or ~/.kube/config]
+    #[arg(long, value_name = "FILE", env = "PULLKEY_KUBECONFIG")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", env = "PULLKEY_CONTEXT")]
+    pub(crate) context: Option<String>,
+}
+
 /// Where rules come from.
 #[derive(Debug, Args)]
 pub(crate) struct RulesArgs {
@@ -395,23 +434,12 @@ pub(crate) struct OutputArgs {
 }
 
 impl RulesArgs {
-    /// The files and directories that are named, or the default one.
-    pub(crate) fn paths(&self) -> Vec<PathBuf> {
-        if self.paths.is_empty() {
+    /// The files and directories that are named, or the default one; there is none beside a cluster.
+    pub(crate) fn paths(&self, is_beside_cluster: bool) -> Vec<PathBuf> {
+        if self.paths.is_empty() && !is_beside_cluster {
             vec![PathBuf::from("config/rules.yaml")]
         } else {
             self.paths.clone()
-        }
-    }
-}
-
-impl WebhookArgs {
-    /// The files and directories of rules, if there are to be any.
-    pub(crate) fn rules_paths(&self) -> Vec<PathBuf> {
-        if self.cluster {
-            self.rules.paths.clone()
-        } else {
-            self.rules.paths()
         }
     }
 }
@@ -599,7 +627,7 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!(args.rules_paths(), [PathBuf::from("config/rules.yaml")]);
+        assert_eq!(args.rules.paths(args.cluster), [PathBuf::from("config/rules.yaml")]);
         assert_eq!((args.cluster, args.settle_new_namespaces), (false, Duration::ZERO));
         assert_eq!(args.rules.own_namespace, "pullkey");
         assert_eq!(args.listen, "127.0.0.1:8443".parse().unwrap());
@@ -621,7 +649,7 @@ mod tests {
                 panic!()
             };
             assert_eq!(
-                args.rules_paths(),
+                args.rules.paths(args.cluster),
                 expected.into_iter().map(PathBuf::from).collect::<Vec<_>>()
             );
         }
@@ -648,7 +676,10 @@ mod tests {
             ["b", ""]
         );
         assert!(args.credentials.is_empty());
-        assert_eq!((args.output.format, args.rules.paths().len()), (OutputFormat::Json, 1));
+        assert_eq!(
+            (args.output.format, args.rules.paths(false).len()),
+            (OutputFormat::Json, 1)
+        );
     }
 
     #[test]
@@ -665,7 +696,13 @@ mod tests {
             "controller --matches-interval 0s",
             "controller --webhook-replicas http://replicas",
             "explain --namespace-label team",
+            "explain nginx --namespace-label team=a --cluster",
+            "explain nginx --cluster --secrets --credentials config.json",
+            "explain nginx --secrets",
+            "explain nginx --context c",
             "check --output yaml",
+            "check --kubeconfig k",
+            "check --secrets",
         ] {
             let arguments = ["pullkey"].into_iter().chain(line.split(' '));
             assert!(Cli::try_parse_from(arguments).is_err(), "{line}");
@@ -676,7 +713,7 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!(args.rules.paths(), [PathBuf::from("a:b")]);
+        assert_eq!(args.rules.paths(false), [PathBuf::from("a:b")]);
     }
 
     #[test]
@@ -691,7 +728,7 @@ mod tests {
             else {
                 panic!()
             };
-            args.rules.paths()
+            args.rules.paths(false)
         };
         assert_eq!(
             values("pullkey check -o text", "a:b/c"),

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pullkey::image::ImageReference;
+use pullkey::rules::overlap::overlaps;
 use pullkey::rules::source::{Disk, Loaded, RuleFiles};
 use pullkey::rules::{Context, Namespace};
 
@@ -231,7 +232,7 @@ fn every_warning_is_that_files_make_no_copies() {
 fn all_examples_can_be_in_force_together() {
     let (files, loaded) = load(folder());
     assert_eq!(loaded.mistakes, []);
-    assert_eq!(files.overlaps(), []);
+    assert_eq!(overlaps(files.placed()), []);
     for (namespace, images, expected) in [
         // A literal host comes before one with a star.
         ("team-a", "us.icr.io/acme/app", &["default-us-icr-io", "all-icr-io"][..]),

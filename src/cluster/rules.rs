@@ -273,7 +273,8 @@ impl RuleObjects {
     }
 
     /// The good objects of a kind, the oldest first, then by name.
-    fn good(&self, kind: Kind) -> Vec<(&Key, &Arc<Rule>)> {
+    #[must_use]
+    pub fn good(&self, kind: Kind) -> Vec<(&Key, &Arc<Rule>)> {
         let good = self
             .iter(kind)
             .filter_map(|(key, object)| Some((key, object, object.rule.as_ref()?)));

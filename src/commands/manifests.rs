@@ -98,7 +98,7 @@ fn rules(args: &ManifestsArgs) -> Result<Option<RulesFiles>, Failure> {
     if args.rules.is_empty() {
         return Ok(Some(RulesFiles::starter()));
     }
-    let loaded = RuleFiles::new(args.rules.clone()).load(&Disk, &context(&args.namespace.to_string()));
+    let loaded = RuleFiles::new(args.rules.clone()).load(&Disk, &context(&args.namespace.to_string(), false));
     tell_findings(&loaded.warnings, &loaded.mistakes);
     if !loaded.mistakes.is_empty() {
         return Ok(None);
@@ -128,7 +128,7 @@ fn secret_names(args: &ManifestsArgs) -> Result<ControlFlow<ExitStatus, Option<N
         let source_keys = |_: &_| Some(Vec::new());
         let context = Context {
             source_keys: Some(&source_keys),
-            ..context(&own_namespace)
+            ..context(&own_namespace, false)
         };
         let loaded = RuleFiles::new(args.secret_names_from.clone()).load(&Disk, &context);
         tell_findings(&[], &loaded.mistakes);

@@ -127,7 +127,7 @@ pub(crate) fn run(command: Command) -> Result<ExitStatus, Failure> {
     match command {
         Command::Webhook(args) => webhook::run(&args),
         Command::Controller(args) => controller::run(&args),
-        Command::Explain(args) => explain::run(args),
+        Command::Explain(args) => explain::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Certs(args) => certs::run(args),
         Command::Manifests(args) => manifests::run(args),
@@ -155,11 +155,11 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     printable(&chain.join(": ")).into_owned()
 }
 
-/// How rules are judged where no cluster is known.
-fn context(own_namespace: &str) -> Context<'_> {
+/// How the rules of files are judged, with or without a cluster beside them.
+fn context(own_namespace: &str, is_beside_cluster: bool) -> Context<'_> {
     Context {
         own_namespace,
-        labels: false,
+        labels: is_beside_cluster,
         source_keys: None,
     }
 }

@@ -28,7 +28,6 @@ use pullkey::poll::poll;
 use pullkey::printable::printable;
 use pullkey::readiness::Readiness;
 use pullkey::rules::RuleSet;
-use pullkey::rules::compile::Context;
 use pullkey::rules::diagnostic::{Diagnostic, Severity};
 use pullkey::rules::source::{Disk, FileReport, FileStatus, Loaded, RuleFiles};
 use pullkey::server::{ALPN_PROTOCOLS, Bound, Server, Settings};
@@ -42,7 +41,7 @@ use self::decider::Decider;
 use super::check::tell_findings;
 use super::cluster::connect;
 use super::process::{Ends, bind_health, log, runtime};
-use super::{ExitStatus, Failure, chain};
+use super::{ExitStatus, Failure, chain, context};
 use crate::cli::WebhookArgs;
 
 /// Where the development certificate is kept.
@@ -63,7 +62,7 @@ struct Program {
 }
 
 pub(super) fn run(args: &WebhookArgs) -> Result<ExitStatus, Failure> {
-    let paths = args.rules_paths();
+    let paths = args.rules.paths(args.cluster);
     let mut files = (!paths.is_empty()).then(|| RuleFiles::new(paths));
     let loaded = files
         .as_mut()
@@ -110,14 +109,6 @@ struct Sources {
     files: Option<RuleFiles>,
     client: Option<Client>,
     certificate: Watch,
-}
-
-/// How the rules of files are judged, with or without a cluster beside them.
-fn context(own_namespace: &str, is_beside_cluster: bool) -> Context<'_> {
-    Context {
-        labels: is_beside_cluster,
-        ..super::context(own_namespace)
-    }
 }
 
 /// The files that were named, or those of the development certificate, made if need be.

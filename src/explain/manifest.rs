@@ -28,60 +28,150 @@ pub(super) struct ManifestPod {
     pub(super) position: Position,
     /// An AdmissionReview of the Pod's creation.
     pub(super) review: Value,
+    /// Whether all of admission is still before it.
+    pub(super) is_to_be_made: bool,
 }
 
-/// What a file holds.
-#[derive(Debug, Default)]
-pub(super) struct Manifest {
+/// The Pods of a file, or of an object of the cluster.
+#[derive(Debug)]
+pub struct Manifest {
+    /// The file as it was named, or the object.
+    pub(super) origin: String,
+    pub(super) is_file: bool,
     pub(super) pods: Vec<ManifestPod>,
     /// Objects without Pods, for the reader to know that they were seen.
-    pub(super) ignored: Vec<String>,
-    pub(super) mistakes: Vec<Diagnostic>,
+    pub ignored: Vec<String>,
 }
 
-/// Where an object of this API group and kind keeps its Pod.
-fn template_of(group: &str, kind: &str) -> Option<&'static str> {
-    match (group, kind) {
-        ("", "Pod") => Some(""),
-        ("", "PodTemplate") => Some("/template"),
-        ("", "ReplicationController")
-        | ("apps", "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet")
-        | ("batch", "Job") => Some("/spec/template"),
-        ("batch", "CronJob") => Some("/spec/jobTemplate/spec/template"),
-        _ => None,
+/// A kind of objects that hold a Pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workload {
+    /// Its API group, empty for the core.
+    pub group: &'static str,
+    /// Its name.
+    pub kind: &'static str,
+    /// The resource: what paths call it.
+    pub plural: &'static str,
+    /// What kubectl takes for it, too.
+    pub short: &'static str,
+    /// Where it keeps the Pod, as an RFC 6901 pointer.
+    template: &'static str,
+}
+
+/// All of them.
+pub const WORKLOADS: [Workload; 9] = [
+    Workload::new("", "Pod", "pods", "po", ""),
+    Workload::new("", "PodTemplate", "podtemplates", "", "/template"),
+    Workload::new("", "ReplicationController", "replicationcontrollers", "rc", TEMPLATE),
+    Workload::new("apps", "Deployment", "deployments", "deploy", TEMPLATE),
+    Workload::new("apps", "ReplicaSet", "replicasets", "rs", TEMPLATE),
+    Workload::new("apps", "StatefulSet", "statefulsets", "sts", TEMPLATE),
+    Workload::new("apps", "DaemonSet", "daemonsets", "ds", TEMPLATE),
+    Workload::new("batch", "Job", "jobs", "", TEMPLATE),
+    Workload::new("batch", "CronJob", "cronjobs", "cj", "/spec/jobTemplate/spec/template"),
+];
+const TEMPLATE: &str = "/spec/template";
+
+impl Workload {
+    const fn new(
+        group: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+        short: &'static str,
+        template: &'static str,
+    ) -> Self {
+        Self {
+            group,
+            kind,
+            plural,
+            short,
+            template,
+        }
+    }
+
+    /// The kind of an object that is named as kubectl takes it and prints it: `deploy/web`, `deployment.apps/web`.
+    #[must_use]
+    pub fn named(text: &str) -> Option<(&'static Self, &str)> {
+        let (kind, name) = text.split_once('/')?;
+        let (kind, group) = match kind.split_once('.') {
+            Some((kind, group)) => (kind, Some(group)),
+            None => (kind, None),
+        };
+        let found = WORKLOADS.iter().find(|workload| {
+            let is_kind = [workload.plural, workload.short].contains(&kind) || workload.kind.eq_ignore_ascii_case(kind);
+            is_kind && group.is_none_or(|group| group == workload.group)
+        });
+        // A tag, a digest or another segment is an image's.
+        let is_name = !kind.is_empty() && !name.is_empty() && !name.contains(['/', ':', '@']);
+        Some((found.filter(|_| is_name)?, name))
     }
 }
 
-/// Reads a manifest. `namespace` is the one asked for, if any was.
-pub(super) fn read(file: &str, text: &str, namespace: Option<&str>) -> Manifest {
-    let mut manifest = Manifest::default();
-    match yaml::parse(text) {
-        Ok(documents) => {
-            let mut reader = Reader {
-                file,
-                namespace,
-                manifest: &mut manifest,
-            };
-            for (document, node) in documents.iter().enumerate() {
-                reader.document(document, node);
+impl Manifest {
+    /// Reads a file, or says all that is wrong with it. `namespace` is the one asked for, if any was; `fallback` that of
+    /// what names none.
+    pub fn of_file(file: &str, text: &str, namespace: Option<&str>, fallback: &str) -> Result<Self, Vec<Diagnostic>> {
+        Self::read(file, true, text, namespace, fallback)
+    }
+
+    /// Reads an object as the API server has it.
+    pub fn of_object(object: &str, text: &str, namespace: &str) -> Result<Self, Vec<Diagnostic>> {
+        Self::read(object, false, text, None, namespace)
+    }
+
+    /// The namespaces of the Pods.
+    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
+        self.pods.iter().map(|pod| pod.namespace.as_str())
+    }
+
+    fn read(
+        origin: &str,
+        is_file: bool,
+        text: &str,
+        namespace: Option<&str>,
+        fallback: &str,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let mut mistakes = Vec::new();
+        let mut manifest = Self {
+            origin: origin.to_owned(),
+            is_file,
+            pods: Vec::new(),
+            ignored: Vec::new(),
+        };
+        match yaml::parse(text) {
+            Ok(documents) => {
+                let mut reader = Reader {
+                    namespace,
+                    fallback,
+                    manifest: &mut manifest,
+                    mistakes: &mut mistakes,
+                };
+                for (document, node) in documents.iter().enumerate() {
+                    reader.document(document, node);
+                }
+                if documents.iter().all(|node| node.value == yaml::Value::Null) {
+                    let message = "the file holds no Kubernetes object";
+                    mistakes.push(Diagnostic::new(Severity::Error, origin, message));
+                }
             }
-            if documents.iter().all(|node| node.value == yaml::Value::Null) {
-                let message = "the file holds no Kubernetes object";
-                manifest.mistakes.push(Diagnostic::new(Severity::Error, file, message));
+            Err(error) => {
+                let mistake = Diagnostic::new(Severity::Error, origin, error.message).at(error.position, &"");
+                mistakes.push(mistake);
             }
         }
-        Err(error) => {
-            let mistake = Diagnostic::new(Severity::Error, file, error.message).at(error.position, &"");
-            manifest.mistakes.push(mistake);
+        if mistakes.is_empty() {
+            Ok(manifest)
+        } else {
+            Err(mistakes)
         }
     }
-    manifest
 }
 
 struct Reader<'a> {
-    file: &'a str,
     namespace: Option<&'a str>,
+    fallback: &'a str,
     manifest: &'a mut Manifest,
+    mistakes: &'a mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
@@ -116,11 +206,14 @@ impl Reader<'_> {
         };
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         let is_review = kind == KIND && group == "admission.k8s.io";
-        let (own_namespace, name, pointer) = match template_of(group, kind) {
-            Some(template) => (
+        let workload = WORKLOADS
+            .iter()
+            .find(|workload| (workload.group, workload.kind) == (group, kind));
+        let (own_namespace, name, pointer) = match workload {
+            Some(workload) => (
                 text(object, "/metadata/namespace"),
                 text(object, "/metadata/name"),
-                template,
+                workload.template,
             ),
             None if is_review => (
                 text(object, "/request/namespace"),
@@ -130,7 +223,7 @@ impl Reader<'_> {
             None => {
                 self.manifest
                     .ignored
-                    .push(format!("{kind} ({place} of {}) holds no Pod", self.file));
+                    .push(format!("{kind} ({place} of {}) holds no Pod", self.manifest.origin));
                 return;
             }
         };
@@ -142,10 +235,7 @@ impl Reader<'_> {
             self.mistake(node, message, "--namespace as in the manifest, or left out");
             return;
         }
-        let namespace = own_namespace
-            .or(self.namespace)
-            .unwrap_or(super::DEFAULT_NAMESPACE)
-            .to_owned();
+        let namespace = own_namespace.or(self.namespace).unwrap_or(self.fallback).to_owned();
         let review = if is_review {
             object.clone()
         } else {
@@ -160,14 +250,15 @@ impl Reader<'_> {
             position: node.position,
             pointer: item.map(|index| format!("/items/{index}")).unwrap_or_default() + pointer,
             review,
+            is_to_be_made: !is_review && (self.manifest.is_file || kind != "Pod"),
         });
     }
 
     fn mistake(&mut self, node: &Node, message: String, accepted: &str) {
-        let mistake = Diagnostic::new(Severity::Error, self.file, message)
+        let mistake = Diagnostic::new(Severity::Error, &self.manifest.origin, message)
             .at(node.position, &"")
             .accepting(accepted);
-        self.manifest.mistakes.push(mistake);
+        self.mistakes.push(mistake);
     }
 }
 
@@ -177,6 +268,14 @@ fn text<'v>(object: &'v Value, pointer: &str) -> Option<&'v str> {
 
 /// The review that the API server would send when a Pod is made from this Pod or template.
 fn creation(namespace: &str, pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    // The older name of the field counts where the newer one is not there.
+    if let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut)
+        && !spec.contains_key("serviceAccountName")
+        && let Some(account) = spec.get("serviceAccount").cloned()
+    {
+        spec.insert("serviceAccountName".to_owned(), account);
+    }
     json!({
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -188,4 +287,42 @@ fn creation(namespace: &str, pod: &Value) -> Value {
             "object": pod,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_named_as_kubectl_names_them() {
+        for (text, expected) in [
+            ("pod/web", Some(("Pod", "web"))),
+            ("po/web", Some(("Pod", "web"))),
+            ("Deployment/web", Some(("Deployment", "web"))),
+            ("deployments/web", Some(("Deployment", "web"))),
+            ("deployment.apps/web", Some(("Deployment", "web"))),
+            ("cronjob.batch/web", Some(("CronJob", "web"))),
+            ("sts/web-0.a", Some(("StatefulSet", "web-0.a"))),
+            ("deployment.batch/web", None),
+            ("service/web", None),
+            ("/web", None),
+            ("pod/", None),
+            ("pod", None),
+            ("pod/web:v1", None),
+            ("pod/web/app", None),
+            ("pod/web@sha256", None),
+            ("docker.io/pod/web", None),
+        ] {
+            let found = Workload::named(text).map(|(workload, name)| (workload.kind, name));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    /// What the API calls a kind is its name in the plural.
+    #[test]
+    fn plurals_are_those_of_the_kinds() {
+        for workload in WORKLOADS {
+            assert_eq!(workload.plural, workload.kind.to_lowercase() + "s");
+        }
+    }
 }

@@ -68,8 +68,7 @@ fn of_source(source: &Source) -> Vec<Diagnostic> {
     let config = match &source.config {
         Ok(config) => config,
         Err(malformed) => {
-            let message = format!("the kubelet refuses every Pod that names it, since {malformed}");
-            return vec![finding(Severity::Error, message).hinting(repair(malformed))];
+            return vec![finding(Severity::Error, refused(malformed)).hinting(repair(malformed))];
         }
     };
     if let Err(unusable) = config.verdict() {
@@ -91,6 +90,11 @@ fn of_source(source: &Source) -> Vec<Diagnostic> {
     surprises
         .map(|(count, what)| finding(Severity::Warning, format!("{what}: {count}")))
         .collect()
+}
+
+/// What a config does to Pods that the kubelet cannot read.
+pub(super) fn refused(malformed: &Malformed) -> String {
+    format!("the kubelet refuses every Pod that names it, since {malformed}")
 }
 
 fn repair(malformed: &Malformed) -> &'static str {

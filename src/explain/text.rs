@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Arguments, Display, Formatter};
 
-use super::{CandidateReport, CredentialsReport, ImageReport, MatchReport, PodReport, Report};
+use super::{CandidateReport, CredentialsReport, ImageReport, MatchReport, PodReport, Report, SecretReport};
 use crate::printable::printable;
 
 impl Display for Report {
@@ -12,7 +12,8 @@ impl Display for Report {
             .images
             .iter()
             .map(|image| image as &dyn Display)
-            .chain(self.pods.iter().map(|pod| pod as _));
+            .chain(self.pods.iter().map(|pod| pod as _))
+            .chain(self.secrets.iter().flatten().map(|secret| secret as _));
         if let Some(first) = blocks.next() {
             write!(formatter, "{first}")?;
         }
@@ -27,21 +28,38 @@ impl Display for PodReport {
             Some(name) => line(formatter, 0, format_args!("{kind} {namespace}/{name}"))?,
             None => line(formatter, 0, format_args!("{kind} without a name in {namespace}"))?,
         }
-        let (file, document) = (&self.file, self.document);
-        match self.item {
-            Some(item) => line(
+        let document = self.document;
+        match (&self.file, self.item) {
+            (None, _) => line(formatter, 1, format_args!("in the cluster"))?,
+            (Some(file), None) => line(formatter, 1, format_args!("in {file}, document {document}"))?,
+            (Some(file), Some(item)) => line(
                 formatter,
                 1,
                 format_args!("in {file}, document {document}, item {item}"),
             )?,
-            None => line(formatter, 1, format_args!("in {file}, document {document}"))?,
         }
+        let add = self.add.join(", ");
         match &self.skip_message {
             Some(message) => line(formatter, 1, format_args!("adds nothing: {message}"))?,
-            None => line(formatter, 1, format_args!("adds {}", self.add.join(", ")))?,
+            None if self.file.is_none() && kind == "Pod" => {
+                line(
+                    formatter,
+                    1,
+                    format_args!("lacks {add}, which a Pod gets only as it is created"),
+                )?;
+            }
+            None => line(formatter, 1, format_args!("adds {add}"))?,
         }
         if !self.existing.is_empty() {
-            line(formatter, 1, format_args!("has {} already", self.existing.join(", ")))?;
+            let existing = self.existing.join(", ");
+            match &self.from_account {
+                Some(account) => line(
+                    formatter,
+                    1,
+                    format_args!("has {existing} already, of the service account {account}"),
+                )?,
+                None => line(formatter, 1, format_args!("has {existing} already"))?,
+            }
         }
         self.images
             .iter()
@@ -52,6 +70,19 @@ impl Display for PodReport {
 impl Display for ImageReport {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         write_image(formatter, 0, self)
+    }
+}
+
+impl Display for SecretReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        line(formatter, 0, format_args!("secret {}/{}", self.namespace, self.name))?;
+        if let Some(message) = &self.message {
+            line(formatter, 1, format_args!("{message}"))?;
+        }
+        if !self.keys.is_empty() {
+            line(formatter, 1, format_args!("has {}", self.keys.join(", ")))?;
+        }
+        Ok(())
     }
 }
 
@@ -103,17 +134,28 @@ fn write_image(formatter: &mut Formatter<'_>, depth: usize, image: &ImageReport)
     }
     match &image.credentials {
         None => Ok(()),
+        Some(CredentialsReport::Unknown { unknown }) => {
+            fact(1, format_args!("what the kubelet tries is not known: {unknown}"))
+        }
         Some(CredentialsReport::Refused { error }) => fact(1, format_args!("the kubelet refuses the Pod: {error}")),
         Some(CredentialsReport::Candidates(candidates)) if candidates.is_empty() => {
             fact(1, format_args!("the kubelet pulls it without credentials"))
         }
         Some(CredentialsReport::Candidates(candidates)) => candidates.iter().try_for_each(|candidate| {
-            let CandidateReport { file, key, username } = candidate;
+            let CandidateReport {
+                file,
+                secret,
+                key,
+                username,
+            } = candidate;
             match username.as_str() {
                 "" => fact(1, format_args!("the kubelet tries {key} without a user name"))?,
                 _ => fact(1, format_args!("the kubelet tries {key} as {username}"))?,
             }
-            fact(2, format_args!("of {file}"))
+            match (secret, file) {
+                (Some(secret), _) => fact(2, format_args!("of the secret {secret}")),
+                (None, file) => fact(2, format_args!("of {}", file.as_deref().unwrap_or_default())),
+            }
         }),
     }
 }

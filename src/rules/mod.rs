@@ -6,7 +6,7 @@
 //! `source` keeps what files last said well, and `compile` reads one of them field by field, with a `diagnostic` for every
 //! mistake. `pattern`, `regex`, `namespaces` and `selector` each know one field of a rule and all that can be wrong with
 //! it; `set` decides which rules apply, over an `index` that keeps the cost of a decision the same however many there are.
-//! `schema` tells an API server what of this it can check itself.
+//! `overlap` finds rules that get in each other's way. `schema` tells an API server what of this it can check itself.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ mod labels;
 mod last_match;
 mod names;
 pub mod namespaces;
+pub mod overlap;
 pub mod pattern;
 pub mod regex;
 pub mod schema;
@@ -111,6 +112,16 @@ impl Rule {
             }
             formatter.write_str(&self.name)
         })
+    }
+
+    /// Whether both say the same, whatever they are called.
+    #[must_use]
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let regex = |rule: &Self| rule.regex.as_ref().map(ToString::to_string);
+        (self.mode, &self.secret, &self.copy_from) == (other.mode, &other.secret, &other.copy_from)
+            && (&self.patterns, &self.exceptions) == (&other.patterns, &other.exceptions)
+            && self.namespaces == other.namespaces
+            && regex(self) == regex(other)
     }
 
     /// Whether both would copy different sources to secrets of one name, in a namespace that both may select: there, only

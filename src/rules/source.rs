@@ -28,10 +28,10 @@ use foldhash::quality::RandomState;
 
 use super::compile::{Claim, Compiled, Context, MOST_REGEXES, compile};
 use super::diagnostic::{Diagnostic, Severity};
+use super::overlap::Placed;
 use super::{Kind, RuleSet};
 use crate::yaml::Position;
 
-mod overlap;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -174,6 +174,23 @@ impl RuleFiles {
             mistakes,
             warnings,
         }
+    }
+
+    /// The rules without a mistake in all files as last read, and where their names stand.
+    pub fn placed(&self) -> impl Iterator<Item = Placed<'_>> {
+        let contents = self.files.iter().filter_map(|file| Some((file, file.current()?)));
+        contents.flat_map(|(file, content)| {
+            // Every rule has its claim, in the same order; rules with a mistake have one, too.
+            let mut claims = content.claims.iter();
+            content.rules.iter().filter_map(move |rule| {
+                let key = (rule.kind, rule.namespace.as_deref(), rule.name.as_str());
+                let claim = claims.find(|claim| claim.key() == key)?;
+                Some(Placed {
+                    rule,
+                    place: Some((&file.name, claim)),
+                })
+            })
+        })
     }
 
     fn contents_in_force(&self) -> Vec<Arc<Compiled>> {

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod certs;
+mod cluster;
 mod controller;
 mod design;
 mod examples;

@@ -1,5 +1,7 @@
 //! Rules as objects: a webhook that follows the cluster, with the rights that the README names and no others.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -157,6 +159,64 @@ async fn rules_are_in_force_when_they_are_applied_and_no_more_when_they_are_dele
 
     following.pullkey.api.delete(&path).await.good();
     gets(&ours, "a.example", &[]).await;
+}
+
+/// What `explain` says of a Pod that is made now: all its secrets in the end.
+fn explained(namespace: &Namespace, pod: &Value) -> Vec<String> {
+    let manifest = NamedTempFile::new().unwrap();
+    std::fs::write(manifest.path(), pod.to_string()).unwrap();
+    let line = [
+        "explain",
+        "--cluster",
+        "--output",
+        "json",
+        "--kubeconfig",
+        control_plane().kubeconfig(),
+    ];
+    let explain = Command::new(env!("CARGO_BIN_EXE_pullkey"))
+        .args(line)
+        .args(["--namespace", &namespace.name, "--file"])
+        .arg(manifest.path())
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&explain.stdout).unwrap_or_else(|_| panic!("{explain:?}"));
+    let names = ["existing", "add"].map(|names| report["pods"][0][names].as_array().unwrap().clone());
+    let names = names.iter().flatten().map(|name| name.as_str().unwrap().to_owned());
+    names.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_what_happens_to_a_pod() {
+    let following = Following::start(&[]).await;
+    let namespace = following.namespace(&json!({})).await;
+    following.rule("d.example", &Value::Null).await;
+    let strict = json!({"kubernetes.io/enforce-mountable-secrets": "true"});
+    namespace.account("strict", &strict, &["listed"]).await;
+    namespace.account("puller", &json!({}), &["of-account"]).await;
+    gets(&namespace, "d.example", &["d.example-pull"]).await;
+    let plain = pod(&["d.example/app", "e.example/app"]);
+    let under = |account: &str| with("spec", &json!({"serviceAccountName": account}), plain.clone());
+    let own = json!({"serviceAccountName": "puller", "imagePullSecrets": [{"name": "own"}]});
+    let out = json!({"labels": {"pullkey.dev/inject": "false"}});
+    for (claim, pod, expected) in [
+        ("plain", plain.clone(), &["d.example-pull"][..]),
+        ("an account's", under("puller"), &["of-account", "d.example-pull"]),
+        ("a strict account's", under("strict"), &["listed"]),
+        (
+            "with its own",
+            with("spec", &own, plain.clone()),
+            &["own", "d.example-pull"],
+        ),
+        ("opted out", with("metadata", &out, under("puller")), &["of-account"]),
+        (
+            "an older field",
+            with("spec", &json!({"serviceAccount": "puller"}), plain.clone()),
+            &["of-account", "d.example-pull"],
+        ),
+    ] {
+        assert_eq!(explained(&namespace, &pod), expected, "{claim}");
+        namespace.mutates(claim, &pod, expected).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

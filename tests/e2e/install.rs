@@ -19,8 +19,9 @@ mod guides;
 
 const README: &str = include_str!("../../README.md");
 /// The blocks of README.md that are run here, in its order.
-const STEPS: [&str; 17] = [
+const STEPS: [&str; 18] = [
     "copies",
+    "live",
     "install",
     "try",
     "widen",
@@ -179,6 +180,8 @@ async fn an_admin_installs_changes_and_removes_it_while_pods_are_created() {
     let creation = Creation::start(&cluster.api);
     let file = |name: &str| cluster.directory.path().join(name);
 
+    let said = cluster.run("! pullkey check --cluster").await.stderr;
+    assert!(said.contains("is its CustomResourceDefinition installed?"), "{said}");
     let said = cluster.run(&step("install")).await;
     assert!(!said.stderr.contains("Warning"), "{}", said.stderr);
     assert_eq!(cluster.pods().await.len(), 2);
@@ -189,6 +192,12 @@ async fn an_admin_installs_changes_and_removes_it_while_pods_are_created() {
     assert!(cluster.run(&step("calls")).await.stdout.contains("_request_total{"));
     let explained = cluster.run(&step("explain")).await.stdout;
     assert!(explained.contains("ghcr-acme"), "{explained}");
+    let said = cluster.run(&step("live")).await.stdout;
+    assert!(
+        said.contains("Deployment pullkey/pullkey-webhook\n  in the cluster\n"),
+        "{said}"
+    );
+    assert!(said.ends_with("0 rules of the cluster: no mistake\n"), "{said}");
 
     cluster.run(&step("widen")).await;
     until("every namespace is served", async || {

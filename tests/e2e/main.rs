@@ -22,6 +22,7 @@ mod install;
 mod kinds;
 #[cfg(target_os = "linux")]
 mod leash;
+mod live;
 mod matches;
 mod oracle;
 mod pods;

@@ -72,6 +72,23 @@ fn names(rules: &[Arc<Rule>]) -> Vec<String> {
 }
 
 #[test]
+fn of_many_mistakes_the_first_are_kept_and_all_are_found() {
+    let object = cluster_rule("a", &images(&["a/b:v", "b/b:v", "c/b:v", "d/b:v"]), &Value::Null).to_string();
+    let found = |object: RuleObject| {
+        object
+            .findings
+            .iter()
+            .map(|finding| finding.field.clone())
+            .collect::<Vec<_>>()
+    };
+    let all = examine(Kind::ClusterPullSecretRule, "pullkey", &object).unwrap();
+    let fields = [0, 1, 2, 3].map(|index| format!("spec.images[{index}]"));
+    assert_eq!(found(all), fields);
+    let kept = read(Kind::ClusterPullSecretRule, "pullkey", &object).unwrap().unwrap();
+    assert_eq!(found(kept), fields[..3]);
+}
+
+#[test]
 fn an_object_is_read_as_a_file_is_and_its_mistakes_keep_their_fields() {
     let good = read_here(
         Kind::ClusterPullSecretRule,

@@ -54,7 +54,8 @@ impl Banner<'_> {
         let _ = writeln!(text, "certificate valid until {not_after}");
         let paths = self
             .args
-            .rules_paths()
+            .rules
+            .paths(self.args.cluster)
             .into_iter()
             .map(|path| path.display().to_string());
         let cluster = self.args.cluster.then(|| "the cluster".to_owned());

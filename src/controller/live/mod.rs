@@ -34,6 +34,7 @@ use tokio::time::timeout;
 
 pub use budget::Allowance;
 pub use matches::Matches;
+pub use objects::read_source;
 pub use replicas::{NoReplicaName, ReplicaName};
 
 use self::announce::Herald;

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::controller::copy::Style;
 use crate::controller::ownership::{ManagedFields, Observed, SecretMetadata};
-use crate::controller::source::SourceSecret;
+use crate::controller::source::{Source, SourceProblem, SourceSecret};
 use crate::credentials::ConfigForm;
 
 const UNREADABLE: &str = "the API server sent a Secret that cannot be read";
@@ -76,6 +76,15 @@ pub(super) fn observe(text: &[u8], style: &Style) -> Result<Observed, String> {
         is_being_deleted: metadata.deletion_timestamp.is_some(),
     };
     Ok(Observed::new(&metadata, style))
+}
+
+/// What copies would be made of, if the source is this Secret as the API server has it.
+pub fn read_source(reference: &str, object: &str) -> Result<Source, SourceProblem> {
+    let source = SourceObject::read(object)
+        .ok()
+        .flatten()
+        .ok_or(SourceProblem::Unreadable)?;
+    source.with(|secret| Source::read(reference, secret))
 }
 
 impl SourceObject {

@@ -593,3 +593,25 @@ proptest! {
         prop_assert!(compiled.rules.len() <= compiled.claims.len());
     }
 }
+
+#[test]
+fn rules_say_the_same_or_not_whatever_they_are_called() {
+    let regex = "  imageRegex: 'quay\\.io/.*'\n";
+    let source = "  secret: {name: s, copyFrom: {namespace: n, name: x}}\n";
+    let base = format!("{GOOD_SPEC}{regex}");
+    let rule = |spec: &str| Arc::clone(&compile_here(&cluster_rule(spec)).rules[0]);
+    let renamed = cluster_rule(&base).replace("name: acme", "name: other");
+    assert!(rule(&base).says_the_same_as(&compile_here(&renamed).rules[0]));
+    for (claim, spec) in [
+        ("images", base.replace("acme]", "acme, quay.io]")),
+        ("exceptions", format!("{base}  exceptImages: [ghcr.io/acme/public]\n")),
+        ("regex", base.replace("quay", "quai")),
+        ("no regex", GOOD_SPEC.to_owned()),
+        ("namespaces", base.replace("team-*", "team-a")),
+        ("secret", base.replace("name: s}", "name: t}")),
+        ("source", base.replace("  secret: {name: s}\n", source)),
+        ("mode", format!("{base}  mode: Shadow\n")),
+    ] {
+        assert!(!rule(&base).says_the_same_as(&rule(&spec)), "{claim}");
+    }
+}

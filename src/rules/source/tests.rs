@@ -1,4 +1,5 @@
 use super::*;
+use crate::rules::overlap::overlaps;
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -598,8 +599,7 @@ fn rules_that_copy_different_sources_to_one_secret_are_told() {
         }
         let mut files = RuleFiles::new((0..texts.len()).map(|number| format!("{number}.yaml").into()).collect());
         files.load(&shelf, &CONTEXT);
-        let told: Vec<_> = files
-            .overlaps()
+        let told: Vec<_> = overlaps(files.placed())
             .iter()
             .map(|warning| {
                 assert_eq!(
