@@ -1,10 +1,14 @@
 //! `--cluster` where no cluster is to be had. (What it does on one is in the e2e tests.)
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::Stdio;
 
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
+use crate::program::program;
 use crate::transcript::run;
 
 /// A directory with a kubeconfig that leads nowhere.
@@ -75,4 +79,24 @@ fn options_of_a_cluster_need_one() {
             &["explain", "--cluster", "--namespace-label", "a=b", "nginx"]
         )
     );
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_gone_through() {
+    let nowhere = nowhere();
+    let kubeconfig = nowhere.path().join("kubeconfig");
+    let text = fs::read_to_string(&kubeconfig).unwrap();
+    fs::write(
+        &kubeconfig,
+        text.replace("http://127.0.0.1:1", "https://cluster.invalid"),
+    )
+    .unwrap();
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut check = program(nowhere.path(), &["check", "--cluster", "--kubeconfig", "kubeconfig"]);
+    check.env("HTTPS_PROXY", format!("http://{}", proxy.local_addr().unwrap()));
+    let mut check = check.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut asked = String::new();
+    BufReader::new(proxy.accept().unwrap().0).read_line(&mut asked).unwrap();
+    assert_eq!(asked, "CONNECT cluster.invalid:443 HTTP/1.1\r\n");
+    assert_eq!(check.wait().unwrap().code(), Some(2));
 }
