@@ -35,7 +35,7 @@ kind: ClusterPullSecretRule
 metadata: {name: second}
 spec:
   mode: Shadow
-  namespaces: {include: ['*']}
+  namespaces: {selector: {matchLabels: {team: b}}}
   secret: {name: second, copyFrom: {namespace: b, name: source}}
 ---
 apiVersion: pullkey.dev/v1alpha1

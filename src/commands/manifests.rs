@@ -124,11 +124,11 @@ fn secret_names(args: &ManifestsArgs) -> Result<ControlFlow<ExitStatus, Option<N
     let mut names: Names = args.secret_name.iter().cloned().collect();
     if !args.secret_names_from.is_empty() {
         let own_namespace = args.namespace.to_string();
-        // Which images a rule leaves to its source does not matter here.
+        // These are objects, whose selectors mean something; which images they leave to their source does not matter.
         let source_keys = |_: &_| Some(Vec::new());
         let context = Context {
             source_keys: Some(&source_keys),
-            ..context(&own_namespace, false)
+            ..context(&own_namespace, true)
         };
         let loaded = RuleFiles::new(args.secret_names_from.clone()).load(&Disk, &context);
         tell_findings(&[], &loaded.mistakes);
