@@ -138,8 +138,10 @@ pub struct Planner {
     held_back: BTreeSet<Target>,
     /// Whether the first lists are complete.
     is_started: bool,
-    /// Since when all rules can be read, if they can.
+    /// Since when all rules can be read, if they can; later by all the time in which they could not.
     complete: Option<Moment>,
+    /// When they last could no longer, and what [`Planner::complete`] was then.
+    incomplete: Option<(Moment, Moment)>,
     sweep: Option<Sweep>,
     missed: u64,
     /// Rules whose status may be another now.
@@ -215,6 +217,7 @@ impl Planner {
             held_back: BTreeSet::new(),
             is_started: false,
             complete: None,
+            incomplete: None,
             sweep: None,
             missed: 0,
             touched: HashSet::new(),

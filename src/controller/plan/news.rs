@@ -51,16 +51,21 @@ impl Planner {
         }
     }
 
-    /// Whether all cluster rules can be read: their kind is known, they have been listed, and each of them is right.
+    /// Whether all cluster rules can be read: their kind is known, they have been listed, and each of them is right. The
+    /// time in which they cannot does not count for how long copies are kept: nobody knew whether a rule came back.
     pub fn rules_complete(&mut self, are_complete: bool, now: Moment) {
         if are_complete == self.complete.is_some() {
             return;
         }
-        self.complete = are_complete.then_some(now);
         self.held_back.clear();
         if are_complete {
-            self.claims.extend_deleted(now, self.settings.keep_copies);
+            let (began, since) = self.incomplete.take().unwrap_or((now, now));
+            let pause = now.saturating_sub(began);
+            self.complete = Some(since + pause);
+            self.claims.delay_ends(pause);
             self.pass(false);
+        } else {
+            self.incomplete = self.complete.take().map(|since| (now, since));
         }
     }
 

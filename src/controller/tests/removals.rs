@@ -74,6 +74,24 @@ fn rules_that_went_with_their_kind_keep_their_copies_until_it_has_been_back_for_
 }
 
 #[test]
+fn the_time_in_which_rules_cannot_be_read_is_all_that_does_not_count() {
+    let mut world = settled();
+    world.planner.rule_gone("uid-acme", world.now);
+    for _ in 0..3 {
+        world.pass(3 * MINUTE);
+        world.planner.rules_complete(false, world.now);
+        world.pass(MINUTE);
+        world.planner.rules_complete(true, world.now);
+    }
+    assert!(world.has_copy("team-a", "ghcr", "1"));
+    world.pass(2 * MINUTE);
+    assert!(
+        world.server.secrets.is_empty(),
+        "a watch that is listed afresh now and then holds nothing up"
+    );
+}
+
+#[test]
 fn no_more_copies_are_removed_in_an_hour_than_allowed() {
     for (copies, allowed) in [(90, 90), (300, 100), (1_500, 150)] {
         let mut world = World::new();
