@@ -117,6 +117,15 @@ impl Refusal {
         }
     }
 
+    /// For how long the API server asks to be left alone, if it does.
+    #[must_use]
+    pub fn asks_for(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { after } | Self::Unavailable { after } => *after,
+            _ => None,
+        }
+    }
+
     /// How long to leave the copy alone after the `failures`th refusal in a row, counted from 1. What a look or another
     /// write may put right is tried at once; what somebody has to put right first, seldom.
     #[must_use]

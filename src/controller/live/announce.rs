@@ -1,8 +1,8 @@
 //! Events as objects of the cluster, for `kubectl describe`.
 //!
-//! They are the least of all concerns: so many a second, and those beyond that are dropped. An event is named by what it
-//! is about, its reason and the hour, so that whoever leads next, or after a restart, tells nobody the same again: the API
-//! server has it already.
+//! They are the least of all concerns: so many a second, fewer if the API server asks for patience, and those beyond that
+//! are dropped. An event is named by what it is about, its reason and the hour, so that whoever leads next, or after a
+//! restart, tells nobody the same again: the API server has it already.
 
 use std::time::Duration;
 
@@ -56,10 +56,16 @@ impl Herald {
                 let reply = api
                     .plain(Method::POST, &path, event.to_string().into_bytes(), DEADLINE)
                     .await;
-                if !reply.is_ok_and(|reply| reply.is_success() || reply.status == ALREADY_THERE) {
-                    debug!(path, "an event could not be told");
+                let refusal = match reply {
+                    Ok(reply) if reply.is_success() || reply.status == ALREADY_THERE => None,
+                    Ok(reply) => Some(reply.refusal()),
+                    Err(silence) => Some(silence.into()),
+                };
+                if let Some(refusal) = &refusal {
+                    debug!(path, %refusal, "an event could not be told");
                 }
-                sleep(PAUSE).await;
+                let asked_for = refusal.and_then(|refusal| refusal.asks_for());
+                sleep(asked_for.unwrap_or_default().max(PAUSE)).await;
             }
         };
         let identity = identity.to_owned();

@@ -31,7 +31,7 @@ const ALLOWANCE: Allowance = Allowance {
     in_flight: 8,
 };
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How long no status is written after one was refused.
+/// How long no status is written after one was refused, unless the API server asks for longer.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How many statuses are worked out at a time: each may go through all namespaces.
 const MOST_AT_ONCE: usize = 8;
@@ -214,7 +214,8 @@ impl Clerk {
             (Some(refusal), _) => {
                 debug!(%refusal, "a status is not written, and tried again");
                 let lane = self.lane(kind);
-                lane.budget.close_until(now + PAUSE);
+                lane.budget
+                    .close_until(now + refusal.asks_for().unwrap_or_default().max(PAUSE));
                 lane.desk.touch(uid, now);
                 None
             }
