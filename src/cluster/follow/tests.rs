@@ -305,3 +305,25 @@ async fn what_is_known_stays_known_while_nothing_is_heard() {
     assert!(told.awaited.is_empty(), "once ready, always ready");
     assert!(!told.snapshot.unwrap().lacks("team-a"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn rules_stay_in_force_while_their_kind_is_missing_and_until_a_list_says_otherwise() {
+    let (mut scene, mut feeds) = Scene::listed(&[
+        (namespaces::PATH, vec![namespace("team-a", &json!({"team": "a"}))]),
+        (CLUSTER_RULES_PATH, vec![rule("acme", "ghcr.io")]),
+    ])
+    .await;
+    scene.until_known(|_| true).await;
+    feeds.remove(CLUSTER_RULES_PATH).unwrap().break_off();
+    let of_rules = |told: &Told, failure| told.troubles.contains(&(Resource::ClusterPullSecretRules, failure));
+    for _ in 0..8 {
+        scene.api.call().await.answer(404, "404 page not found\n");
+        let told = scene.until(|told| of_rules(told, WatchFailure::Missing)).await;
+        assert!(told.awaited.is_empty());
+        assert_eq!(rules(&told.snapshot.unwrap(), "team-a", "ghcr.io/app"), ["acme"]);
+    }
+    answer(scene.api.call().await, &[]);
+    scene
+        .until_known(|known| rules(known, "team-a", "ghcr.io/app").is_empty())
+        .await;
+}

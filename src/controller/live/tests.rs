@@ -28,7 +28,11 @@ const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/pullkey/leases/pull
 const NAMESPACES: &str = "/api/v1/namespaces";
 const COPIES: &str = "/api/v1/secrets?labelSelector=pullkey.dev%2Fcopy%3Dtrue";
 const RULES: &str = "/apis/pullkey.dev/v1alpha1/clusterpullsecretrules";
+const SOURCES: &str = "/api/v1/namespaces/pullkey-sources/secrets";
+const COPY: &str = "/api/v1/namespaces/team-0/secrets/ghcr";
+const STATUS: &str = "/apis/pullkey.dev/v1alpha1/clusterpullsecretrules/acme/status";
 
+mod refusals;
 mod trouble;
 
 /// What a call is answered.
@@ -91,17 +95,8 @@ impl State {
         state
             .items
             .insert(NAMESPACES, names.map(|name| namespace(&name)).collect());
-        let rule = json!({
-            "metadata": {"name": "acme", "uid": "rule", "generation": 1, "creationTimestamp": "2026-11-22T10:00:00Z"},
-            "spec": {
-                "images": ["ghcr.io"], "namespaces": {"include": ["team-*"]},
-                "secret": {"name": "ghcr", "copyFrom": {"namespace": "pullkey-sources", "name": "ghcr"}},
-            },
-        });
-        state.items.insert(RULES, vec![rule]);
-        state
-            .items
-            .insert("/api/v1/namespaces/pullkey-sources/secrets", vec![source("1")]);
+        state.items.insert(RULES, vec![rule(&["team-*"], 1)]);
+        state.items.insert(SOURCES, vec![source("1")]);
         state
     }
 
@@ -150,6 +145,11 @@ impl State {
             let missing = Reply::Refused(404, json!({"details": {"kind": "secrets"}}));
             let secret = self.secrets.get(path).cloned();
             if method == Method::DELETE {
+                let preconditions = serde_json::from_slice::<Value>(body).unwrap()["preconditions"].take();
+                let is_meant = |key| secret.as_ref().is_none_or(|secret| secret[key] == preconditions[key]);
+                if !is_meant("uid") || !is_meant("resourceVersion") {
+                    return Reply::Refused(409, json!({"reason": "Conflict"}));
+                }
                 self.secrets.remove(path);
                 self.writes.push((Instant::now(), format!("{path} deleted")));
             }
@@ -159,8 +159,21 @@ impl State {
             let next = target.strip_prefix(**list).and_then(|rest| rest.chars().next());
             matches!(next, Some('?' | '&'))
         });
-        let items = listed.map(|(_, items)| items.clone());
+        let items = if target.starts_with(COPIES) {
+            Some(self.labelled())
+        } else {
+            listed.map(|(_, items)| items.clone())
+        };
         Reply::Good(json!({"metadata": {"resourceVersion": "1"}, "items": items}))
+    }
+
+    /// The Secrets that carry the label of copies.
+    fn labelled(&self) -> Vec<Value> {
+        let labelled = self
+            .secrets
+            .values()
+            .filter(|metadata| metadata["labels"]["pullkey.dev/copy"] == "true");
+        labelled.map(|metadata| json!({"metadata": metadata})).collect()
     }
 
     fn set_lease(&mut self, mut lease: Value) -> Value {
@@ -319,10 +332,62 @@ impl Scene {
         let line = format!("{line}\n");
         state.watches[path].send(Ok(line.into())).unwrap();
     }
+
+    /// The source has a new version, and its watch says so.
+    fn rotate(&self, version: &str) {
+        let object = source(version);
+        self.tell(SOURCES, &json!({"type": "MODIFIED", "object": object}));
+        self.state.lock().unwrap().items.insert(SOURCES, vec![object]);
+    }
+
+    /// The version of the source that the copy in `team-0` says it is of.
+    fn version_copied(&self) -> String {
+        let state = self.state.lock().unwrap();
+        let version = &state.secrets[COPY]["annotations"]["pullkey.dev/source-version"];
+        version.as_str().unwrap().to_owned()
+    }
+
+    /// The reasons of the events so far, each with the namespace that hears of it.
+    fn told(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        let told = state.events.iter().map(|(_, event)| {
+            let [namespace, reason] = [&event["metadata"]["namespace"], &event["reason"]];
+            format!("{} {}", namespace.as_str().unwrap(), reason.as_str().unwrap())
+        });
+        told.collect()
+    }
+
+    /// The status of the condition `CopiesReady`, its reason, and what stands in the way.
+    fn copies_ready(&self) -> String {
+        let status = self.status();
+        let condition = status["conditions"].as_array().into_iter().flatten();
+        let mut condition = condition.filter(|condition| condition["type"] == "CopiesReady");
+        let condition = condition.next().unwrap();
+        let texts = [
+            &condition["status"],
+            &condition["reason"],
+            &status["refusals"][0]["message"],
+        ];
+        let texts = texts.map(|text| text.as_str().unwrap_or_default());
+        texts.join(" ").trim_end().to_owned()
+    }
 }
 
 fn namespace(name: &str) -> Value {
     json!({"metadata": {"name": name, "resourceVersion": "1"}})
+}
+
+/// A rule that copies the source to these namespaces, in that generation.
+fn rule(namespaces: &[&str], generation: u32) -> Value {
+    json!({
+        "metadata": {
+            "name": "acme", "uid": "rule", "generation": generation, "creationTimestamp": "2026-11-22T10:00:00Z",
+        },
+        "spec": {
+            "images": ["ghcr.io"], "namespaces": {"include": namespaces},
+            "secret": {"name": "ghcr", "copyFrom": {"namespace": "pullkey-sources", "name": "ghcr"}},
+        },
+    })
 }
 
 fn source(version: &str) -> Value {
@@ -332,6 +397,14 @@ fn source(version: &str) -> Value {
     json!({
         "metadata": {"name": "ghcr", "namespace": "pullkey-sources", "uid": "source", "resourceVersion": version},
         "type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": data},
+    })
+}
+
+/// The metadata of a Secret that somebody made by hand.
+fn by_hand() -> Value {
+    json!({
+        "name": "ghcr", "namespace": "team-0", "uid": "theirs", "resourceVersion": "1",
+        "managedFields": [{"manager": "kubectl-create", "operation": "Update", "fieldsV1": {"f:data": {}, "f:type": {}}}],
     })
 }
 
@@ -438,8 +511,7 @@ async fn a_new_version_of_a_source_reaches_every_copy() {
     let scene = Scene::new(State::new(3), 100);
     sleep(SECOND).await;
     assert_eq!(scene.writes().len(), 3);
-    let line = json!({"type": "MODIFIED", "object": source("2")});
-    scene.tell("/api/v1/namespaces/pullkey-sources/secrets", &line);
+    scene.rotate("2");
     sleep(SECOND).await;
     assert_eq!(scene.writes().len(), 6);
 }
