@@ -20,7 +20,9 @@ use clap_complete::Shell;
 use pullkey::certs::make::DnsName;
 use pullkey::controller::live::ReplicaName;
 use pullkey::controller::names::SecretName;
-use pullkey::manifests::{FailurePolicy, Image, NamespaceName, ObjectName, Options, SOURCES, Timeout};
+use pullkey::manifests::{
+    DnsPolicy, FailurePolicy, Image, NamespaceName, ObjectName, Options, SOURCES, Timeout, Toleration,
+};
 use pullkey::rules::{ACCEPTED_NAMESPACE_NAME, is_namespace_name};
 use pullkey::{health, server};
 use tracing::Level;
@@ -279,11 +281,22 @@ pub(crate) struct ManifestsArgs {
     /// Pull secret of that image, in the same namespace; repeatable
     #[arg(long, value_name = "NAME", env = "PULLKEY_IMAGE_PULL_SECRET")]
     pub(crate) image_pull_secret: Vec<ObjectName>,
-    /// Priority class of the webhook's Pods
+    /// Priority class of Pullkey's Pods
     #[arg(long, value_name = "NAME", env = "PULLKEY_PRIORITY_CLASS")]
     #[arg(default_value_t = Options::default().priority_class)]
     pub(crate) priority_class: ObjectName,
-    /// How many of these Pods there are
+    /// Taint of nodes that does not keep these Pods away, as `kubectl taint` writes it; repeatable; in the variable, in
+    /// brackets
+    #[arg(long, value_name = "KEY[=VALUE][:EFFECT]", env = "PULLKEY_TOLERATION")]
+    pub(crate) toleration: Vec<Toleration>,
+    /// Put the webhook's Pods on the network of their nodes, where the API server reaches no other; their ports must be
+    /// free there
+    #[arg(long, env = "PULLKEY_HOST_NETWORK", value_parser = BoolishValueParser::new())]
+    pub(crate) host_network: bool,
+    /// How the webhook's Pods find names [default: the cluster's way; `ClusterFirstWithHostNet` with `--host-network`]
+    #[arg(long, value_name = "POLICY", env = "PULLKEY_DNS_POLICY", value_parser = one_of(DnsPolicy::ALL))]
+    pub(crate) dns_policy: Option<DnsPolicy>,
+    /// How many of the webhook there are
     #[arg(long, value_name = "NUMBER", env = "PULLKEY_REPLICAS", default_value_t = Options::default().replicas)]
     pub(crate) replicas: NonZeroU16,
     /// Their port for calls; the Service has 443
@@ -296,7 +309,7 @@ pub(crate) struct ManifestsArgs {
     #[arg(long, value_name = "PATH", env = "PULLKEY_RULES")]
     pub(crate) rules: Vec<PathBuf>,
     /// What becomes of new Pods where the webhook cannot be called: `Ignore` creates them as they are, `Fail` none
-    #[arg(long, value_name = "POLICY", env = "PULLKEY_FAILURE_POLICY", value_parser = failure_policy())]
+    #[arg(long, value_name = "POLICY", env = "PULLKEY_FAILURE_POLICY", value_parser = one_of(FailurePolicy::ALL))]
     #[arg(default_value_t = Options::default().failure_policy)]
     pub(crate) failure_policy: FailurePolicy,
     /// How long the API server waits for an answer, at most 30s
@@ -586,9 +599,12 @@ fn level() -> impl TypedValueParser<Value = Level> {
     PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]).try_map(|level| level.parse::<Level>())
 }
 
-fn failure_policy() -> impl TypedValueParser<Value = FailurePolicy> {
-    PossibleValuesParser::new([FailurePolicy::Ignore, FailurePolicy::Fail].map(|policy| policy.to_string()))
-        .try_map(|policy| policy.parse::<FailurePolicy>())
+/// What is called as in Kubernetes, upper and lower case included.
+fn one_of<T, const N: usize>(all: [T; N]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync> + ToString + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(all.map(|value| value.to_string())).try_map(|value| value.parse::<T>())
 }
 
 #[cfg(test)]

@@ -564,6 +564,9 @@ fn every_choice_is_in_the_objects() {
         "--image-pull-secret=a",
         "--image-pull-secret=b",
         "--priority-class=mine",
+        "--toleration=infra=yes:NoSchedule",
+        "--toleration=CriticalAddonsOnly",
+        "--dns-policy=Default",
         "--replicas=3",
         "--failure-policy=Fail",
         "--timeout=10s",
@@ -576,8 +579,21 @@ fn every_choice_is_in_the_objects() {
             ("/replicas", json!(3)),
             ("/template/spec/priorityClassName", json!("mine")),
             ("/template/spec/imagePullSecrets", json!([{"name": "a"}, {"name": "b"}])),
+            ("/template/spec/dnsPolicy", json!("Default")),
         ],
     );
+    for deployment in [deployment, of_the_controller(&objects, "Deployment")] {
+        assert_values(
+            &deployment["spec"]["template"]["spec"],
+            &[(
+                "/tolerations",
+                json!([
+                    {"effect": "NoSchedule", "key": "infra", "operator": "Equal", "value": "yes"},
+                    {"key": "CriticalAddonsOnly", "operator": "Exists"},
+                ]),
+            )],
+        );
+    }
     let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
     assert!(image.as_str().unwrap().starts_with("registry.example/pullkey@sha256:"));
     assert_values(
@@ -598,6 +614,30 @@ fn every_choice_is_in_the_objects() {
                 ]),
             ),
         ],
+    );
+}
+
+#[test]
+fn on_the_network_of_nodes_no_two_replicas_need_the_same_port() {
+    let objects = objects(&["--host-network", "--https-port=18443", "--health-port=18080"]);
+    assert_values(
+        &only(&objects, "Deployment")["spec"],
+        &[
+            ("/strategy/rollingUpdate", json!({"maxSurge": 0, "maxUnavailable": 1})),
+            ("/template/spec/hostNetwork", json!(true)),
+            ("/template/spec/dnsPolicy", json!("ClusterFirstWithHostNet")),
+            ("/template/spec/containers/0/ports/0/containerPort", json!(18443)),
+        ],
+    );
+    // The controller calls, and is called by nobody but probes.
+    let controller = of_the_controller(&objects, "Deployment");
+    assert!(controller["spec"]["template"]["spec"].get("hostNetwork").is_none());
+    assert_values(
+        only(&objects, "Namespace"),
+        &[(
+            "/metadata/labels/pod-security.kubernetes.io~1enforce",
+            json!("privileged"),
+        )],
     );
 }
 

@@ -284,6 +284,8 @@ fn deployment(options: &Options) -> Manifest {
         ports: &[(HEALTH, options.health_port)],
         cpu: "20m",
         grace: 10,
+        on_host: false,
+        dns_policy: None,
         volumes: None,
         mounts: None,
     };

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::{DnsPolicy, Toleration};
 use crate::controller::names::Names;
 use crate::image::{ImageReference, InvalidImage};
 use crate::rules::source::is_rules_file;
@@ -26,6 +27,12 @@ pub struct Options {
     pub pull_secrets: Vec<ObjectName>,
     /// How important its Pods are.
     pub priority_class: ObjectName,
+    /// The taints of nodes that do not keep its Pods away.
+    pub tolerations: Vec<Toleration>,
+    /// Whether the webhook's Pods are on the network of their nodes, for API servers that reach no other.
+    pub host_network: bool,
+    /// How the webhook's Pods find names, if it is to be said.
+    pub dns_policy: Option<DnsPolicy>,
     /// How many of them there are.
     pub replicas: NonZeroU16,
     /// The container's port for calls. The Service has its own.
@@ -75,10 +82,10 @@ pub enum FailurePolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RulesFiles(pub(super) BTreeMap<String, String>);
 
-/// Why a text is no [`NamespaceName`], [`ObjectName`] or [`Timeout`]: what would be.
+/// Why a text is no value of an option: what would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected {0}")]
-pub struct Unfit(&'static str);
+pub struct Unfit(pub(super) &'static str);
 
 /// Why a file of rules cannot be in a `ConfigMap`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +108,9 @@ impl Default for Options {
             image: Image(concat!("pullkey:", env!("CARGO_PKG_VERSION")).to_owned()),
             pull_secrets: Vec::new(),
             priority_class: ObjectName(super::CLUSTER_CRITICAL.to_owned()),
+            tolerations: Vec::new(),
+            host_network: false,
+            dns_policy: None,
             replicas: TWO,
             https_port: server::PORT,
             health_port: health::PORT,
@@ -153,13 +163,16 @@ impl FromStr for Timeout {
     }
 }
 
+impl FailurePolicy {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::Ignore, Self::Fail];
+}
+
 impl FromStr for FailurePolicy {
     type Err = Unfit;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let policy = [Self::Ignore, Self::Fail]
-            .into_iter()
-            .find(|policy| policy.to_string() == text);
+        let policy = Self::ALL.into_iter().find(|policy| policy.to_string() == text);
         policy.ok_or(Unfit("`Ignore` or `Fail`"))
     }
 }

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Manifest, Options};
+use super::{DnsPolicy, Manifest, Options};
 use crate::health::{LIVEZ, READYZ};
 
 /// The name of the port for probes and metrics.
@@ -29,6 +29,10 @@ pub(super) struct Pods<'a> {
     pub(super) cpu: &'a str,
     /// How long its end may take, in seconds.
     pub(super) grace: u64,
+    /// Whether they have the network, and so the ports, of their nodes.
+    pub(super) on_host: bool,
+    /// Unless it is the usual one.
+    pub(super) dns_policy: Option<DnsPolicy>,
     pub(super) volumes: Option<Value>,
     pub(super) mounts: Option<Value>,
 }
@@ -39,6 +43,7 @@ impl Part<'_> {
     }
 
     pub(super) fn deployment(&self, comment: impl Into<String>, pods: &Pods<'_>) -> Manifest {
+        let tolerations = &self.options.tolerations;
         Manifest::new(
             comment,
             json!({
@@ -48,19 +53,22 @@ impl Part<'_> {
                 "spec": {
                     "replicas": pods.replicas,
                     "selector": {"matchLabels": self.labels},
-                    "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}, "type": "RollingUpdate"},
+                    "strategy": strategy(pods.on_host),
                     "template": {
                         "metadata": {"labels": self.labels},
                         "spec": {
                             "automountServiceAccountToken": true,
                             "containers": [self.container(pods)],
+                            "dnsPolicy": pods.dns_policy,
                             "enableServiceLinks": false,
+                            "hostNetwork": pods.on_host.then_some(true),
                             "imagePullSecrets": self.pull_secrets(),
                             "nodeSelector": {"kubernetes.io/os": "linux"},
                             "priorityClassName": self.options.priority_class,
                             "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
                             "serviceAccountName": self.name,
                             "terminationGracePeriodSeconds": pods.grace,
+                            "tolerations": (!tolerations.is_empty()).then_some(tolerations),
                             "topologySpreadConstraints": [
                                 self.spread_over("kubernetes.io/hostname"),
                                 self.spread_over("topology.kubernetes.io/zone"),
@@ -150,6 +158,13 @@ impl Part<'_> {
             }),
         )
     }
+}
+
+/// A new Pod before an old one ends; but of two Pods with the ports of their nodes none can run beside the other, and where
+/// there are no more nodes than Pods, a new one would wait for ever.
+fn strategy(on_host: bool) -> Value {
+    let (surge, unavailable) = if on_host { (0, 1) } else { (1, 0) };
+    json!({"rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}, "type": "RollingUpdate"})
 }
 
 fn probe(path: &str, period: u32, failures: u32) -> Value {

@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::part::{HEALTH, Part, Pods};
-use super::{CERTIFICATE, CLUSTER_CRITICAL, Manifest, Options, REPLICAS, RULES, WEBHOOK, labels, webhook_labels};
+use super::{
+    CERTIFICATE, CLUSTER_CRITICAL, DnsPolicy, Manifest, Options, REPLICAS, RULES, WEBHOOK, labels, webhook_labels,
+};
 use crate::rules::Kind;
 use crate::rules::compile::API_VERSION;
 use crate::server::Settings;
@@ -33,18 +35,31 @@ pub(super) fn objects(options: &Options) -> Vec<Manifest> {
 }
 
 pub(super) fn namespace(options: &Options) -> Manifest {
+    let (standard, reason) = if options.host_network {
+        (
+            "privileged",
+            "No other Pod Security Standard allows Pods on the network of their nodes.",
+        )
+    } else {
+        (
+            "restricted",
+            "Nothing here needs more than the strictest Pod Security Standard allows.",
+        )
+    };
     Manifest::new(
-        "A namespace of Pullkey's own. The webhook is never asked about the Pods in it, so they start while it is down.\n\
-         Nothing here needs more than the strictest Pod Security Standard allows.",
+        format!(
+            "A namespace of Pullkey's own. The webhook is never asked about the Pods in it, so they start while it is down.\n\
+             {reason}"
+        ),
         json!({
             "apiVersion": "v1",
             "kind": "Namespace",
             "metadata": {
                 "labels": {
                     "app.kubernetes.io/name": super::NAME,
-                    "pod-security.kubernetes.io/audit": "restricted",
-                    "pod-security.kubernetes.io/enforce": "restricted",
-                    "pod-security.kubernetes.io/warn": "restricted",
+                    "pod-security.kubernetes.io/audit": standard,
+                    "pod-security.kubernetes.io/enforce": standard,
+                    "pod-security.kubernetes.io/warn": standard,
                 },
                 "name": options.namespace,
             },
@@ -191,8 +206,13 @@ fn deployment(options: &Options) -> Manifest {
         ..
     } = Settings::default();
     let (grace, last_resort) = (drain_grace.as_secs(), drain_last_resort.as_secs());
+    let rollout = if options.host_network {
+        "An old Pod ends before a new one begins, since it has the ports of its node: the others answer meanwhile."
+    } else {
+        "A new Pod is ready before an old one ends, so a rollout loses no call."
+    };
     let comment = format!(
-        "The webhook. A new Pod is ready before an old one ends, so a rollout loses no call. An old one goes on serving\n\
+        "The webhook. {rollout} An old one goes on serving\n\
          for {grace} s after SIGTERM, since API servers learn late of its end, and then waits at most {last_resort} s for the last\n\
          call; hence the grace period. Memory is bounded: what all calls together may hold stays below 200 MiB. CPU has\n\
          no limit, since a throttled webhook is a slow API server. Pods spread over nodes and zones as far as there are\n\
@@ -212,6 +232,7 @@ fn deployment(options: &Options) -> Manifest {
         format!("--drain-grace={grace}s"),
         "--log-format=json".to_owned(),
     ];
+    let on_host = options.host_network.then_some(DnsPolicy::ClusterFirstWithHostNet);
     let pods = Pods {
         replicas: options.replicas.get(),
         name: "webhook",
@@ -219,6 +240,8 @@ fn deployment(options: &Options) -> Manifest {
         ports: &[(HTTPS, options.https_port), (HEALTH, options.health_port)],
         cpu: "50m",
         grace: grace + last_resort + END_MARGIN,
+        on_host: options.host_network,
+        dns_policy: options.dns_policy.or(on_host),
         volumes: Some(json!([
             {"configMap": {"name": RULES}, "name": "rules"},
             {"name": "tls", "secret": {"secretName": CERTIFICATE}},

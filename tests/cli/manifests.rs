@@ -37,6 +37,8 @@ fn values_that_make_no_installation_are_refused() {
             "manifests --failure-policy ignore",
             "manifests --https-port 8080",
             "manifests --timeout 31s",
+            "manifests --toleration infra:NoSchedul",
+            "manifests --dns-policy None",
             "manifests --certificate given",
             "manifests --certificate given --ca-bundle missing.pem",
             "manifests --certificate given --ca-bundle no.pem",
