@@ -315,6 +315,9 @@ pub(crate) struct ManifestsArgs {
     /// How long the API server waits for an answer, at most 30s
     #[arg(long, value_name = "DURATION", env = "PULLKEY_TIMEOUT", default_value_t = Options::default().timeout)]
     pub(crate) timeout: Timeout,
+    /// Ask the webhook only about Pods of namespaces with the label `pullkey.dev/inject=true`
+    #[arg(long, env = "PULLKEY_OPT_IN", value_parser = BoolishValueParser::new())]
+    pub(crate) opt_in: bool,
     /// Namespace that the controller may copy secrets from; repeatable
     #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_SOURCE_NAMESPACE", default_value = SOURCES)]
     pub(crate) source_namespace: Vec<NamespaceName>,

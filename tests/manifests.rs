@@ -642,6 +642,14 @@ fn on_the_network_of_nodes_no_two_replicas_need_the_same_port() {
 }
 
 #[test]
+fn namespaces_ask_for_the_webhook_where_they_have_to() {
+    let objects = objects(&["--opt-in"]);
+    let webhook = &only(&objects, "MutatingWebhookConfiguration")["webhooks"][0];
+    let term = json!({"key": "pullkey.dev/inject", "operator": "In", "values": ["true"]});
+    assert_values(webhook, &[("/namespaceSelector/matchExpressions/1", term)]);
+}
+
+#[test]
 fn rules_are_installed_as_they_are() {
     let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/config/rules.yaml");
     let data = json!({"rules.yaml": fs::read_to_string(rules).unwrap()});

@@ -42,6 +42,7 @@ pub(super) fn run(args: ManifestsArgs) -> Result<ExitStatus, Failure> {
         rules,
         failure_policy: args.failure_policy,
         timeout: args.timeout,
+        opt_in: args.opt_in,
         source_namespaces: args.source_namespace,
         secret_names,
         excluded: args.exclude_namespace,

@@ -45,6 +45,8 @@ pub struct Options {
     pub failure_policy: FailurePolicy,
     /// How long the API server waits for an answer.
     pub timeout: Timeout,
+    /// Whether the webhook is asked only about Pods of namespaces that ask for it by a label.
+    pub opt_in: bool,
     /// Where the controller may take sources from.
     pub source_namespaces: Vec<NamespaceName>,
     /// Which secrets the controller may touch, where that is limited to some.
@@ -117,6 +119,7 @@ impl Default for Options {
             rules: RulesFiles::starter(),
             failure_policy: FailurePolicy::Ignore,
             timeout: Timeout(5),
+            opt_in: false,
             source_namespaces: vec![NamespaceName(super::SOURCES.to_owned())],
             secret_names: None,
             excluded: Vec::new(),

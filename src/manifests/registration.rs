@@ -12,6 +12,8 @@ use crate::server::PATH;
 
 /// The webhook's name, before the keys of its audit annotations and in messages of the API server.
 pub(super) const WEBHOOK_NAME: &str = "pods.pullkey.dev";
+/// The value of the label by which a namespace asks for the webhook, where it has to.
+const OPT_IN: &str = "true";
 /// Where cert-manager lives unless someone says otherwise.
 const CERT_MANAGER: &str = "cert-manager";
 
@@ -21,6 +23,11 @@ pub(super) fn registration(options: &Options, certificate: Option<&Certificate>)
     let ca_bundle = match certificate {
         Some(Certificate::Given(bundle)) => Some(bundle),
         _ => None,
+    };
+    let (operator, label) = if options.opt_in {
+        ("In", OPT_IN)
+    } else {
+        ("NotIn", OPT_OUT)
     };
     Manifest::new(
         comment(options.failure_policy),
@@ -66,7 +73,7 @@ pub(super) fn registration(options: &Options, certificate: Option<&Certificate>)
                             "operator": "NotIn",
                             "values": excluded_namespaces(options, certificate),
                         },
-                        {"key": OPT_OUT_LABEL, "operator": "NotIn", "values": [OPT_OUT]},
+                        {"key": OPT_OUT_LABEL, "operator": operator, "values": [label]},
                     ],
                 },
                 "reinvocationPolicy": "IfNeeded",
