@@ -147,6 +147,27 @@ fn deploy_is_what_the_program_writes() {
     }
 }
 
+/// What the chart reads as it is; whether its templates render to the same objects is tested with Helm.
+#[test]
+fn the_chart_holds_the_kinds_of_rules_and_the_version() {
+    for (copy, of) in [
+        ("clusterpullsecretrules.yaml", "crds"),
+        ("pullsecretrules.yaml", "crds"),
+        ("cluster-roles.yaml", "crds"),
+        ("rules.yaml", "base/rules"),
+    ] {
+        assert_eq!(
+            deploy("chart/files")[copy],
+            deploy(of)[copy],
+            "after a change: `cp deploy/{of}/{copy} deploy/chart/files/`"
+        );
+    }
+    let chart = objects_of(&deploy("chart")["Chart.yaml"]).remove(0);
+    for version in ["version", "appVersion"] {
+        assert_eq!(chart[version], env!("CARGO_PKG_VERSION"), "{version}");
+    }
+}
+
 #[test]
 fn yaml_and_json_are_the_same_objects() {
     let list: Value = serde_json::from_str(&printed(&["--output", "json"])).unwrap();

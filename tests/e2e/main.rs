@@ -11,6 +11,7 @@ mod audit;
 mod availability;
 mod callers;
 mod certificates;
+mod chart;
 mod cluster;
 mod contract;
 mod controllers;
