@@ -16,15 +16,20 @@ use crate::harness::{Api, Cluster, Installation, Namespace, Setup, named, pod, p
 
 mod cert_manager;
 mod guides;
+mod helm;
 
 const README: &str = include_str!("../../README.md");
 /// The blocks of README.md that are run here, in its order.
-const STEPS: [&str; 18] = [
+const STEPS: [&str; 23] = [
     "copies",
     "live",
     "install",
     "try",
     "widen",
+    "helm",
+    "helm-widen",
+    "helm-update",
+    "helm-back",
     "rules",
     "renew",
     "update",
@@ -36,6 +41,7 @@ const STEPS: [&str; 18] = [
     "quota",
     "uninstall",
     "remove",
+    "helm-uninstall",
     "calls",
     "explain",
 ];

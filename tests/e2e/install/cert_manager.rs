@@ -30,11 +30,16 @@ async fn issuer(api: &Api, certificate: &Value) -> Value {
         (&json!("cert-manager.io"), &json!("Issuer"))
     );
     let name = reference["name"].as_str().unwrap();
-    api.get(&format!("{NAMESPACED}/issuers/{name}")).await.good()
+    // It may come after what names it.
+    until("the Issuer is there", async || {
+        let issuer = api.get(&format!("{NAMESPACED}/issuers/{name}")).await;
+        (issuer.status == 200).then_some(issuer.object)
+    })
+    .await
 }
 
 /// Issues what is asked for: first the authority, signed by itself, then what it signs.
-async fn issue(api: &Api) {
+pub(super) async fn issue(api: &Api) {
     let certificates = until("the Certificates are there", async || {
         let certificates = api.get(&format!("{NAMESPACED}/certificates")).await;
         let certificates = certificates.object["items"].as_array()?.clone();
@@ -74,7 +79,7 @@ async fn issue(api: &Api) {
 }
 
 /// Puts the authority of the Certificate that the registration names into it, as the injector does.
-async fn inject(api: &Api) {
+pub(super) async fn inject(api: &Api) {
     let mut registration = api.get(REGISTRATION).await.good();
     let certificate = registration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"].clone();
     let (namespace, name) = certificate.as_str().unwrap().split_once('/').unwrap();
@@ -89,22 +94,29 @@ async fn inject(api: &Api) {
     api.replace(REGISTRATION, &registration).await.good();
 }
 
-async fn ca_bundle(cluster: &Cluster) -> Value {
+pub(super) async fn ca_bundle(cluster: &Cluster) -> Value {
     cluster.api.get(REGISTRATION).await.good()["webhooks"][0]["clientConfig"]["caBundle"].clone()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn cert_manager_brings_the_certificate_and_keeps_what_it_registered() {
-    let cluster = cluster(&[]).await;
+/// Installs its custom resources.
+pub(super) async fn install_kinds(cluster: &Cluster) {
     let sources = sources("cert-manager");
     cluster
         .run(&format!(
             "for kind in certificates issuers; do
                  kubectl apply --server-side --filename {sources}/deploy/crds/cert-manager.io_$kind.yaml
                  kubectl wait --for condition=Established crd/$kind.cert-manager.io
-             done
-             kubectl label namespace team-b pullkey.dev/inject=true"
+             done"
         ))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cert_manager_brings_the_certificate_and_keeps_what_it_registered() {
+    let cluster = cluster(&[]).await;
+    install_kinds(&cluster).await;
+    cluster
+        .run("kubectl label namespace team-b pullkey.dev/inject=true")
         .await;
     // As README.md says: the other overlay, and no `pullkey certs`.
     let install: String = step("install")
