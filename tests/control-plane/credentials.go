@@ -21,7 +21,8 @@ import (
 // credentials are the files that the servers are started with, made anew for each run.
 type credentials struct {
 	serviceAccountKey, serviceAccountPublic string
-	adminToken, controllersToken, tokens    string
+	adminToken, controllersToken            string
+	schedulerToken, kubeletToken, tokens    string
 	webhookClientAuthority                  string
 	auditPolicy, admission                  string
 }
@@ -69,9 +70,11 @@ func writeCredentials(folder string) (made credentials, err error) {
 	made.serviceAccountPublic = file("service-accounts.pub", public)
 
 	made.adminToken, made.controllersToken = rand.Text(), rand.Text()
+	made.schedulerToken, made.kubeletToken = rand.Text(), rand.Text()
 	made.tokens = file("tokens.csv", fmt.Sprintf(
-		"%s,admin,admin,\"system:masters\"\n%s,system:kube-controller-manager,controllers\n",
-		made.adminToken, made.controllersToken))
+		"%s,admin,admin,\"system:masters\"\n%s,system:kube-controller-manager,controllers\n"+
+			"%s,system:kube-scheduler,scheduler\n%s,system:node:node,node,\"system:nodes\"\n",
+		made.adminToken, made.controllersToken, made.schedulerToken, made.kubeletToken))
 
 	authority, certificate, key, certificateErr := newClientCertificate()
 	if certificateErr != nil {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -41,7 +42,8 @@ type Running struct {
 	AuditLog string `json:"auditLog"`
 	// WebhookClientAuthority is the file with the CA of the certificate that the API server shows to webhooks.
 	WebhookClientAuthority string `json:"webhookClientAuthority"`
-	// Folder holds all of it, and the logs.
+	// Folder holds all of it, and the logs; also `scheduler.kubeconfig` and `kubelet.kubeconfig`, for those that make a
+	// node of this machine. The node's name is `node`.
 	Folder string `json:"folder"`
 }
 
@@ -134,7 +136,7 @@ func start(context context.Context, arguments []string) (plane *controlPlane, er
 	); err != nil {
 		return plane, err
 	}
-	port, err := freePort()
+	port, err := portOf(arguments)
 	if err != nil {
 		return plane, err
 	}
@@ -170,16 +172,25 @@ func start(context context.Context, arguments []string) (plane *controlPlane, er
 	if err != nil {
 		return plane, err
 	}
+	for user, token := range map[string]string{
+		"scheduler": credentials.schedulerToken, "kubelet": credentials.kubeletToken,
+	} {
+		if _, err := writeKubeconfig(folder, user, *running, token); err != nil {
+			return plane, err
+		}
+	}
 	if err := plane.run("kube-controller-manager",
 		"--kubeconfig="+controllers, "--service-account-private-key-file="+credentials.serviceAccountKey,
 		"--leader-elect=false", "--secure-port=0",
+		// What Pods are to trust.
+		"--root-ca-file="+running.CertificateAuthority,
 		// The rights are bound to one account a controller.
 		"--use-service-account-credentials=true",
 		"--controllers="+strings.Join([]string{
 			"namespace-controller", "serviceaccount-controller", "root-ca-certificate-publisher-controller",
 			"deployment-controller", "replicaset-controller", "statefulset-controller", "daemonset-controller",
 			"job-controller", "cronjob-controller", "garbage-collector-controller", "resourcequota-controller",
-			"clusterrole-aggregation-controller",
+			"clusterrole-aggregation-controller", "endpointslice-controller", "node-lifecycle-controller",
 		}, ","),
 	); err != nil {
 		return plane, err
@@ -294,6 +305,16 @@ func (plane *controlPlane) stop() {
 		}
 	}
 	_ = os.RemoveAll(plane.running.Folder)
+}
+
+// portOf is the one that the API server's arguments name, or a free one.
+func portOf(arguments []string) (int, error) {
+	for _, argument := range arguments {
+		if text, ok := strings.CutPrefix(argument, "--secure-port="); ok {
+			return strconv.Atoi(text)
+		}
+	}
+	return freePort()
 }
 
 // freePort is one that nobody listens on just now.

@@ -1,15 +1,18 @@
-// Command build makes the control-plane program once per machine and says where it is.
+// Command build makes the programs of the tests once per machine and says where they are.
 //
-//	go run ./build
+//	go run ./build        # the control plane
+//	go run ./build node   # what a node needs besides, of tests/node/programs
 //
-// In: the sources of the folder that it is run in. Out: the program's path on standard output, its progress on standard
-// error. The program is kept in ${XDG_CACHE_HOME:-~/.cache}/pullkey-tests under a hash of all that it is made from; a
-// file lock keeps two builds from doing the same work at once.
+// In: the sources of the folder that it is run in, or of the node's. Out: the path of the program, or of the folder with
+// the node's, on standard output, its progress on standard error. What is built is kept in
+// ${XDG_CACHE_HOME:-~/.cache}/pullkey-tests under a hash of all that it is made from; a file lock keeps two builds from
+// doing the same work at once.
 package main
 
 import (
 	"bufio"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -23,27 +26,76 @@ import (
 	"time"
 )
 
-const (
-	program = "control-plane"
-	// withoutServers leaves out what takes minutes, where binaries of the contributor's own take its place.
-	withoutServers = "without_servers"
-)
+// thisFile counts among the sources of all that it builds.
+//
+//go:embed main.go
+var thisFile string
 
-func main() {
-	path, err := build()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "error: cannot build the control plane of the tests: %v\n", err)
-		os.Exit(1)
-	}
-	fmt.Println(path)
+// withoutServers leaves out what takes minutes, where binaries of the contributor's own take its place.
+const withoutServers = "without_servers"
+
+// product is what is built of one module.
+type product struct {
+	// title is what it is called in messages.
+	title string
+	// output is the name of the program, or of a folder with one program a package.
+	output   string
+	packages []string
+	// sources are what it is made from, besides this file.
+	sources []string
+	tags    string
+	// version is of the module that the linker is told the version of, if any.
+	version string
 }
 
-func build() (string, error) {
+func controlPlane() product {
 	tags := ""
 	if serversAreGiven() {
 		tags = withoutServers
 	}
-	hash, err := fingerprint(tags)
+	return product{
+		title: "the control plane", output: "control-plane", packages: []string{"."},
+		sources: []string{"*.go", "go.mod", "go.sum"}, tags: tags, version: "k8s.io/kubernetes",
+	}
+}
+
+func node() product {
+	return product{
+		title: "the node", output: "node/", packages: []string{
+			".", "./hello",
+			"github.com/containerd/containerd/v2/cmd/containerd",
+			"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+			"github.com/containernetworking/plugins/plugins/ipam/host-local",
+			"github.com/containernetworking/plugins/plugins/main/bridge",
+		},
+		sources: []string{"*.go", "*/*.go", "go.mod", "go.sum"},
+		tags:    "no_btrfs,no_zfs,no_devmapper,no_aufs,no_tracing",
+	}
+}
+
+func main() {
+	wanted := controlPlane()
+	if len(os.Args) > 1 && os.Args[1] == "node" {
+		// The compiler takes a module by the folder it is run in.
+		if err := os.Chdir("../node/programs"); err != nil {
+			fail(node(), err)
+		}
+		wanted = node()
+	}
+	path, err := wanted.build()
+	if err != nil {
+		fail(wanted, err)
+	}
+	fmt.Println(path)
+}
+
+func fail(wanted product, err error) {
+	fmt.Fprintf(os.Stderr, "error: cannot build %s of the tests: %v\n", wanted.title, err)
+	os.Exit(1)
+}
+
+func (wanted product) build() (string, error) {
+	hash, err := wanted.fingerprint()
 	if err != nil {
 		return "", err
 	}
@@ -55,17 +107,21 @@ func build() (string, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := lock(filepath.Join(folder, "lock"))
+	unlock, err := wanted.lock(filepath.Join(folder, "lock"))
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	path := filepath.Join(folder, program)
+	path := filepath.Join(folder, wanted.output)
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	unfinished := path + ".unfinished"
-	if err := compile(unfinished, tags); err != nil {
+	unfinished := filepath.Join(folder, "unfinished")
+	if strings.HasSuffix(wanted.output, "/") {
+		// What says to the compiler that it is a folder.
+		unfinished += "/"
+	}
+	if err := wanted.compile(unfinished); err != nil {
 		return "", err
 	}
 	return path, os.Rename(unfinished, path)
@@ -85,15 +141,18 @@ func serversAreGiven() bool {
 }
 
 // fingerprint is a hash of the sources, of the sums of all modules, and of the compiler.
-func fingerprint(tags string) (string, error) {
-	sources, err := filepath.Glob("*.go")
-	if err != nil {
-		return "", err
+func (wanted product) fingerprint() (string, error) {
+	var sources []string
+	for _, pattern := range wanted.sources {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return "", err
+		}
+		sources = append(sources, found...)
 	}
-	sources = append(sources, "build/main.go", "go.mod", "go.sum")
 	slices.Sort(sources)
 	hash := sha256.New()
-	fmt.Fprintln(hash, runtime.Version(), runtime.GOOS, runtime.GOARCH, tags)
+	fmt.Fprintln(hash, thisFile, runtime.Version(), runtime.GOOS, runtime.GOARCH, wanted.tags)
 	for _, source := range sources {
 		content, err := os.ReadFile(source)
 		if err != nil {
@@ -118,13 +177,13 @@ func cacheFolder() (string, error) {
 }
 
 // lock waits for the file's lock and gives what releases it.
-func lock(path string) (func(), error) {
+func (wanted product) lock(path string) (func(), error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-		fmt.Fprintln(os.Stderr, "waiting for another build of the control plane")
+		fmt.Fprintf(os.Stderr, "waiting for another build of %s\n", wanted.title)
 		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
 			return nil, err
 		}
@@ -133,18 +192,22 @@ func lock(path string) (func(), error) {
 	return func() { _ = file.Close() }, nil
 }
 
-func compile(output, tags string) error {
-	version, err := ask("list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes")
+func (wanted product) compile(output string) error {
+	flags := "-s -w"
+	if wanted.version != "" {
+		version, err := ask("list", "-m", "-f", "{{.Version}}", wanted.version)
+		if err != nil {
+			return err
+		}
+		flags += " " + linkerFlags(strings.TrimSpace(version))
+	}
+	packages, err := ask(append([]string{"list", "-deps", "-tags=" + wanted.tags}, wanted.packages...)...)
 	if err != nil {
 		return err
 	}
-	packages, err := ask("list", "-deps", "-tags="+tags, ".")
-	if err != nil {
-		return err
-	}
-	progress := progress{total: strings.Count(packages, "\n"), start: time.Now()}
-	command := exec.Command("go", "build", "-v", "-mod=readonly", "-trimpath",
-		"-tags="+tags, "-ldflags="+linkerFlags(strings.TrimSpace(version)), "-o", output, ".")
+	progress := progress{title: wanted.title, total: strings.Count(packages, "\n"), start: time.Now()}
+	command := exec.Command("go", append([]string{"build", "-v", "-mod=readonly", "-trimpath",
+		"-tags=" + wanted.tags, "-ldflags=" + flags, "-o", output}, wanted.packages...)...)
 	command.Env = environment()
 	messages, err := command.StderrPipe()
 	if err != nil {
@@ -157,14 +220,14 @@ func compile(output, tags string) error {
 	if err := command.Wait(); err != nil {
 		return fmt.Errorf("%w\n%s", err, rest)
 	}
-	fmt.Fprintf(os.Stderr, "built the control plane in %s\n", time.Since(progress.start).Round(time.Second))
+	fmt.Fprintf(os.Stderr, "built %s in %s\n", wanted.title, time.Since(progress.start).Round(time.Second))
 	return nil
 }
 
 // linkerFlags say which Kubernetes it is, as the upstream build does: clients read the version.
 func linkerFlags(version string) string {
 	parts := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
-	flags := []string{"-s", "-w"}
+	var flags []string
 	for _, place := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
 		flags = append(flags,
 			"-X "+place+".gitVersion="+version, "-X "+place+".gitMajor="+parts[0], "-X "+place+".gitMinor="+parts[1])
@@ -187,6 +250,7 @@ func environment() []string {
 
 // progress counts the packages that the compiler names.
 type progress struct {
+	title       string
 	total, done int
 	start, said time.Time
 }
@@ -204,8 +268,8 @@ func (p *progress) follow(messages io.Reader) string {
 		p.done++
 		if p.done == 1 || time.Since(p.said) >= 10*time.Second {
 			p.said = time.Now()
-			fmt.Fprintf(os.Stderr, "building the control plane of the tests, once per machine: %d of at most %d packages, %s\n",
-				p.done, p.total, time.Since(p.start).Round(time.Second))
+			fmt.Fprintf(os.Stderr, "building %s of the tests, once per machine: %d of at most %d packages, %s\n",
+				p.title, p.done, p.total, time.Since(p.start).Round(time.Second))
 		}
 	}
 	return rest.String()
