@@ -13,7 +13,7 @@ mod kinds;
 mod load;
 mod namespace;
 mod other;
-mod plane;
+pub(crate) mod plane;
 mod process;
 mod replica;
 mod tls;

@@ -35,11 +35,16 @@ struct Running {
 
 /// The control plane of this test process.
 pub(crate) fn control_plane() -> &'static ControlPlane {
+    control_plane_with(&[])
+}
+
+/// The same, which is given more arguments of its API server if it does not run yet and is to be ours.
+pub(crate) fn control_plane_with(arguments: &[&str]) -> &'static ControlPlane {
     static PLANE: OnceLock<ControlPlane> = OnceLock::new();
     PLANE.get_or_init(|| {
         let existing = env::var("USE_EXISTING_CLUSTER").is_ok_and(|value| value == "true");
         ControlPlane {
-            running: (!existing).then(|| Running::start(&[])),
+            running: (!existing).then(|| Running::start(arguments)),
         }
     })
 }
@@ -47,20 +52,24 @@ pub(crate) fn control_plane() -> &'static ControlPlane {
 /// The program of `tests/control-plane`, built if need be. That takes minutes, once per machine.
 pub(crate) fn control_plane_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        // Not through the capture of the test runner: somebody is waiting.
-        let built = Command::new("go")
-            .args(["run", "./build"])
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/control-plane"))
-            .envs([("GOTOOLCHAIN", "local"), ("GOFLAGS", "-mod=readonly")])
-            .stderr(Stdio::inherit())
-            .output()
-            .unwrap_or_else(|error| {
-                panic!("the tests on a real API server need Go, as tests/control-plane/go.mod says which: {error}")
-            });
-        assert!(built.status.success(), "cannot build tests/control-plane");
-        PathBuf::from(String::from_utf8(built.stdout).unwrap().trim())
-    })
+    PROGRAM.get_or_init(|| built(&[]))
+}
+
+/// What `tests/control-plane/build` builds when it is given these arguments.
+pub(crate) fn built(arguments: &[&str]) -> PathBuf {
+    // Not through the capture of the test runner: somebody is waiting.
+    let built = Command::new("go")
+        .args(["run", "./build"])
+        .args(arguments)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/control-plane"))
+        .envs([("GOTOOLCHAIN", "local"), ("GOFLAGS", "-mod=readonly")])
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap_or_else(|error| {
+            panic!("the tests on a real API server need Go, as tests/control-plane/go.mod says which: {error}")
+        });
+    assert!(built.status.success(), "cannot build what the tests need");
+    PathBuf::from(String::from_utf8(built.stdout).unwrap().trim())
 }
 
 impl Running {

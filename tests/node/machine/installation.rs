@@ -1,0 +1,189 @@
+//! Pullkey on the node, installed as README.md tells an admin to, and what admins and teams do with it.
+
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::registry::{HOST, Registry};
+use super::servers::Servers;
+use crate::harness::{Namespace, RULES, control_plane, pod, pull_secrets, unique, until};
+
+/// The program's image.
+const IMAGE: &str = "public/pullkey:1";
+/// Where sources are kept.
+pub(crate) const SOURCES: &str = "pullkey-sources";
+const NAMESPACE: &str = "pullkey";
+
+/// Pullkey, in Pods of the node.
+pub(crate) struct Pullkey;
+
+/// A team that keeps images in a registry: somebody who may pull what is below one prefix, and nothing else.
+pub(crate) struct Team {
+    /// Its name, that of its user, and what the names of its repositories and namespaces begin with.
+    pub(crate) name: String,
+    pub(crate) password: String,
+    /// The host that its images name.
+    pub(crate) host: String,
+    /// An image that is on no node.
+    pub(crate) image: String,
+}
+
+impl Pullkey {
+    pub(super) async fn install(servers: &Servers) -> Self {
+        servers.named.is_called(HOST);
+        servers.named.push(env!("CARGO_BIN_EXE_pullkey"), &[IMAGE]);
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().to_str().unwrap();
+        pullkey(&["certs", "--out", directory, "--dns", "pullkey-webhook.pullkey.svc"]);
+        let objects = pullkey(&[
+            "manifests",
+            "--image",
+            &format!("{HOST}/{IMAGE}"),
+            "--certificate=given",
+            "--ca-bundle",
+            &format!("{directory}/ca.crt"),
+        ]);
+        let kubectl = |arguments: &[&str], input: &str| control_plane().kubectl(arguments, input);
+        kubectl(&["create", "namespace", NAMESPACE], "");
+        kubectl(
+            &[
+                "create",
+                "secret",
+                "tls",
+                "pullkey-webhook-tls",
+                "--namespace",
+                NAMESPACE,
+                &format!("--cert={directory}/tls.crt"),
+                &format!("--key={directory}/tls.key"),
+            ],
+            "",
+        );
+        kubectl(&["apply", "--server-side", "-f", "-"], &objects);
+        for deployment in ["pullkey-webhook", "pullkey-controller"] {
+            let deployment = format!("deployment/{deployment}");
+            kubectl(
+                &[
+                    "rollout",
+                    "status",
+                    "--namespace",
+                    NAMESPACE,
+                    &deployment,
+                    "--timeout=60s",
+                ],
+                "",
+            );
+        }
+        let pullkey = Self;
+        pullkey.is_at_work().await;
+        pullkey
+    }
+
+    /// Waits until Pods are patched and copies are made.
+    pub(crate) async fn is_at_work(&self) {
+        let probe = unique("probe");
+        let api = control_plane().api().await;
+        let source = secret(&probe, &docker_config(&[("probe.invalid", "probe", "probe")]));
+        self.source(&source).await;
+        let spec = json!({"images": ["probe.invalid"], "namespaces": {"include": [probe]}});
+        self.copies(&probe, &spec).await;
+        let namespace = Namespace::named(&probe, &json!({})).await;
+        let path = format!("{}?dryRun=All", namespace.path("pods", ""));
+        until("the webhook is called", async || {
+            let created = api.create(&path, &pod(&["probe.invalid/probe"])).await.object;
+            (!pull_secrets(&created).is_empty()).then_some(())
+        })
+        .await;
+        until("copies are made", async || {
+            (api.get(&namespace.path("secrets", &probe)).await.status == 200).then_some(())
+        })
+        .await;
+        api.delete(&format!("/api/v1/namespaces/{probe}")).await.good();
+    }
+
+    /// Has a source, or its next version.
+    pub(crate) async fn source(&self, secret: &Value) {
+        let api = control_plane().api().await;
+        let name = secret["metadata"]["name"].as_str().unwrap();
+        let path = format!("/api/v1/namespaces/{SOURCES}/secrets/{name}");
+        api.apply(&path, secret).await.good();
+    }
+
+    /// Has a rule for the source of the same name. `spec` is the rest of it.
+    pub(crate) async fn copies(&self, name: &str, spec: &Value) {
+        let mut spec = spec.clone();
+        spec["secret"] = json!({"name": name, "copyFrom": {"namespace": SOURCES, "name": name}});
+        self.rule(name, &spec).await;
+    }
+
+    /// Has a rule, once it is known.
+    pub(crate) async fn rule(&self, name: &str, spec: &Value) {
+        let api = control_plane().api().await;
+        let object = json!({
+            "apiVersion": "pullkey.dev/v1alpha1", "kind": "ClusterPullSecretRule", "metadata": {"name": name},
+            "spec": spec,
+        });
+        let path = format!("{RULES}/clusterpullsecretrules/{name}");
+        api.apply(&path, &object).await.good();
+        until("the controller has taken the rule in", async || {
+            let rule = api.get(&path).await.object;
+            (rule["status"]["observedGeneration"] == rule["metadata"]["generation"]).then_some(())
+        })
+        .await;
+    }
+}
+
+impl Team {
+    /// One with an image in that registry, whose images name that host.
+    pub(crate) fn new(registry: &Registry, host: &str) -> Self {
+        let name = unique("team");
+        let password = format!("password-of-{name}");
+        registry.set_user(&name, &[&password], &format!("{name}/"));
+        let team = Self {
+            image: format!("{host}/{name}/app:1"),
+            host: host.to_owned(),
+            name,
+            password,
+        };
+        registry.push("hello", &[&format!("{}/app:1", team.name)]);
+        team
+    }
+
+    /// A docker config that serves its images and no others.
+    pub(crate) fn config(&self) -> Value {
+        docker_config(&[(&format!("{}/{}", self.host, self.name), &self.name, &self.password)])
+    }
+
+    /// One of its namespaces.
+    pub(crate) async fn namespace(&self, name: &str) -> Namespace {
+        Namespace::named(&format!("{}-{name}", self.name), &json!({})).await
+    }
+}
+
+/// A docker config with these keys, users and passwords.
+pub(crate) fn docker_config(entries: &[(&str, &str, &str)]) -> Value {
+    let auths = entries.iter().map(|(key, user, password)| {
+        let auth = STANDARD.encode(format!("{user}:{password}"));
+        ((*key).to_owned(), json!({"auth": auth}))
+    });
+    json!({"auths": auths.collect::<serde_json::Map<_, _>>()})
+}
+
+/// A pull secret with that docker config.
+pub(crate) fn secret(name: &str, config: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson", "metadata": {"name": name},
+        "data": {".dockerconfigjson": STANDARD.encode(config.to_string())},
+    })
+}
+
+/// The program's output for these arguments.
+fn pullkey(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_pullkey"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}

@@ -1,0 +1,158 @@
+//! Pods, and what becomes of them on the node.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Namespace, pod, pull_secrets, until, with};
+
+/// What became of a Pod's images.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All containers have run, or run.
+    Runs,
+    /// A container waits, for that reason and with that message.
+    Waits(String, String),
+}
+
+/// A Pod whose containers say hello and end.
+pub(crate) fn private_pod(images: &[&str]) -> Value {
+    let mut pod = with("spec", &json!({"restartPolicy": "Never"}), pod(images));
+    for container in pod["spec"]["containers"].as_array_mut().unwrap() {
+        container["args"] = json!(["end"]);
+    }
+    pod
+}
+
+impl Outcome {
+    /// The registry lets nobody pull it who is not somebody.
+    #[track_caller]
+    pub(crate) fn is_anonymous(&self) {
+        self.is_waiting("ErrImagePull", "no basic auth credentials");
+    }
+
+    /// It waits for a reason and with a message that begin and go on like that.
+    #[track_caller]
+    pub(crate) fn is_waiting(&self, begins: &str, holds: &str) {
+        let Self::Waits(reason, message) = self else {
+            panic!("it runs");
+        };
+        let reason = reason.replace("ImagePullBackOff", "ErrImagePull");
+        assert!(reason.starts_with(begins) && message.contains(holds), "{self:?}");
+    }
+}
+
+/// What is asked of a node.
+pub(crate) trait Workload {
+    /// A Deployment of one Pod that stays, and names no secret.
+    async fn deployment(&self, name: &str, image: &str);
+    /// Waits until it is clear what becomes of a Pod.
+    async fn outcome(&self, pod: &str) -> Outcome;
+    /// Creates a Pod, and waits for what becomes of it.
+    async fn outcome_of(&self, pod: &Value) -> Outcome;
+    /// What the kubelet has said of a Pod, or of all, as `reason: message`.
+    async fn events(&self, pod: Option<&str>) -> Vec<String>;
+    /// Waits until the webhook gives Pods with that image that secret: it learns of a rule a moment after its maker.
+    async fn has_secret_for(&self, image: &str, secret: &str);
+    /// Waits until all containers of a Pod have run, or run, whatever was before.
+    async fn runs_in_the_end(&self, pod: &str);
+    /// No image failed to be pulled here.
+    async fn has_pulled_all(&self);
+    /// Waits for a copy, or for its version with these data.
+    async fn has_copy(&self, secret: &Value);
+}
+
+impl Workload for Namespace {
+    async fn deployment(&self, name: &str, image: &str) {
+        let labels = json!({"app": name});
+        let deployment = json!({
+            "metadata": {"name": name},
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {
+                        "terminationGracePeriodSeconds": 0,
+                        "containers": [{"name": "app", "image": image}],
+                    },
+                },
+            },
+        });
+        let path = format!("/apis/apps/v1/namespaces/{}/deployments", self.name);
+        self.api.create(&path, &deployment).await.good();
+    }
+
+    async fn outcome(&self, pod: &str) -> Outcome {
+        let path = self.path("pods", pod);
+        let what = format!("it is clear what becomes of {path}");
+        until(&what, async || outcome(&self.api.get(&path).await.object)).await
+    }
+
+    async fn outcome_of(&self, pod: &Value) -> Outcome {
+        let pod = self.pod(pod).await;
+        self.outcome(pod["metadata"]["name"].as_str().unwrap()).await
+    }
+
+    async fn events(&self, pod: Option<&str>) -> Vec<String> {
+        let events = self.api.get(&self.path("events", "")).await.good();
+        let events = events["items"].as_array().unwrap().iter();
+        let events = events.filter(|event| pod.is_none_or(|pod| event["involvedObject"]["name"] == pod));
+        events
+            .map(|event| {
+                let text = |name: &str| event[name].as_str().unwrap_or_default();
+                format!("{}: {}", text("reason"), text("message"))
+            })
+            .collect()
+    }
+
+    async fn has_secret_for(&self, image: &str, secret: &str) {
+        let path = format!("{}?dryRun=All", self.path("pods", ""));
+        let pod = pod(&[image]);
+        until("the webhook knows the rule", async || {
+            let created = self.api.create(&path, &pod).await.good();
+            pull_secrets(&created).iter().any(|name| name == secret).then_some(())
+        })
+        .await;
+    }
+
+    async fn runs_in_the_end(&self, pod: &str) {
+        let path = self.path("pods", pod);
+        let what = format!("{path} runs in the end");
+        until(&what, async || {
+            (outcome(&self.api.get(&path).await.object)? == Outcome::Runs).then_some(())
+        })
+        .await;
+    }
+
+    async fn has_pulled_all(&self) {
+        let events = self.events(None).await;
+        let failed: Vec<_> = events.iter().filter(|event| event.starts_with("Failed")).collect();
+        assert!(failed.is_empty(), "{failed:?}");
+        assert!(events.iter().any(|event| event.starts_with("Started")), "{events:?}");
+    }
+
+    async fn has_copy(&self, secret: &Value) {
+        let path = self.path("secrets", secret["metadata"]["name"].as_str().unwrap());
+        until("the copy is there", async || {
+            (self.api.get(&path).await.object["data"] == secret["data"]).then_some(())
+        })
+        .await;
+    }
+}
+
+/// What a Pod's status says of its images, if it says anything yet.
+fn outcome(pod: &Value) -> Option<Outcome> {
+    let statuses = [
+        "initContainerStatuses",
+        "containerStatuses",
+        "ephemeralContainerStatuses",
+    ];
+    let statuses = statuses.map(|name| pod["status"][name].as_array().into_iter().flatten());
+    for status in statuses.into_iter().flatten() {
+        let waiting = &status["state"]["waiting"];
+        let text = |name: &str| waiting[name].as_str().unwrap_or_default().to_owned();
+        if !waiting.is_null() && !["ContainerCreating", "PodInitializing"].contains(&text("reason").as_str()) {
+            return Some(Outcome::Waits(text("reason"), text("message")));
+        }
+    }
+    let phase = pod["status"]["phase"].as_str()?;
+    ["Running", "Succeeded"].contains(&phase).then_some(Outcome::Runs)
+}

@@ -1,0 +1,87 @@
+//! An admin makes one secret and one rule; from then on, images are pulled.
+
+use std::fs;
+
+use serde_json::json;
+use tempfile::NamedTempFile;
+
+use crate::harness::control_plane;
+use crate::machine::{HOST, Outcome, SOURCES, Team, Workload as _, docker_config, node, private_pod};
+
+/// Fifty times, and counted under load, in `benches/node`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_of_the_same_second_as_its_namespace_runs() {
+    const TIMES: usize = 10;
+    let Some(node) = node().await else { return };
+    let team = node.team().await;
+    for number in 0..TIMES {
+        let namespace = team.namespace(&number.to_string()).await;
+        namespace.deployment("web", &team.image).await;
+        let pod = namespace.pod_made("app=web", "web-").await;
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        assert_eq!(namespace.outcome(name).await, Outcome::Runs);
+        namespace.has_pulled_all().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_as_kubectl_makes_it_will_do() {
+    is_served_from(|team| {
+        vec![
+            "docker-registry".to_owned(),
+            format!("--docker-server={HOST}"),
+            format!("--docker-username={}", team.name),
+            format!("--docker-password={}", team.password),
+        ]
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_from_what_docker_login_wrote_will_do() {
+    let file = NamedTempFile::new().unwrap();
+    is_served_from(|team| {
+        let config = docker_config(&[(HOST, &team.name, &team.password)]);
+        fs::write(file.path(), config.to_string()).unwrap();
+        vec![
+            "generic".to_owned(),
+            "--type=kubernetes.io/dockerconfigjson".to_owned(),
+            format!("--from-file=.dockerconfigjson={}", file.path().display()),
+        ]
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_of_the_legacy_type_will_do() {
+    let file = NamedTempFile::new().unwrap();
+    is_served_from(|team| {
+        let entry = json!({"username": team.name, "password": team.password});
+        fs::write(file.path(), json!({HOST: entry}).to_string()).unwrap();
+        vec![
+            "generic".to_owned(),
+            "--type=kubernetes.io/dockercfg".to_owned(),
+            format!("--from-file=.dockercfg={}", file.path().display()),
+        ]
+    })
+    .await;
+}
+
+/// A team's Pod runs with the source that `kubectl create secret` makes with these arguments.
+async fn is_served_from(arguments: impl Fn(&Team) -> Vec<String>) {
+    let Some(node) = node().await else { return };
+    let team = Team::new(&node.servers.named, HOST);
+    let [kind, options @ ..] = &arguments(&team)[..] else {
+        panic!("a kind of secret is named");
+    };
+    let mut command = vec!["create", "secret", kind, &team.name, "--namespace", SOURCES];
+    command.extend(options.iter().map(String::as_str));
+    control_plane().kubectl(&command, "");
+    let spec = json!({
+        "images": [format!("{HOST}/{}", team.name)], "namespaces": {"include": [format!("{}-*", team.name)]},
+    });
+    node.pullkey.copies(&team.name, &spec).await;
+    let namespace = team.namespace("a").await;
+    assert_eq!(namespace.outcome_of(&private_pod(&[&team.image])).await, Outcome::Runs);
+    namespace.has_pulled_all().await;
+}
