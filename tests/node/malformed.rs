@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::harness::{RULES, control_plane, until};
-use crate::machine::{HOST, Outcome, Workload as _, docker_config, node, private_pod, secret};
+use crate::machine::{HOST, Workload as _, docker_config, node, private_pod, secret};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_source_is_never_copied_and_hurts_nobody() {
@@ -21,10 +21,10 @@ async fn a_malformed_source_is_never_copied_and_hurts_nobody() {
     node.pullkey.source(&malformed).await;
     has_source(&team.name, "False").await;
     // Pods of namespaces that have a copy go on, and so do those of other registries.
-    assert_eq!(old.outcome_of(&private_pod(&[&team.image])).await, Outcome::Runs);
+    old.runs(&private_pod(&[&team.image])).await;
     old.has_copy(&good).await;
     let others = other.namespace("a").await;
-    assert_eq!(others.outcome_of(&private_pod(&[&other.image])).await, Outcome::Runs);
+    others.runs(&private_pod(&[&other.image])).await;
 
     // Had it been copied, Pods would be refused that have nothing to do with it.
     let by_hand = others.api.create(&others.path("secrets", ""), &malformed).await;
@@ -44,7 +44,7 @@ async fn a_malformed_source_is_never_copied_and_hurts_nobody() {
     old.has_copy(&repaired).await;
     for namespace in [&old, &team.namespace("new").await] {
         namespace.has_copy(&repaired).await;
-        assert_eq!(namespace.outcome_of(&private_pod(&[&team.image])).await, Outcome::Runs);
+        namespace.runs(&private_pod(&[&team.image])).await;
     }
     let text = old.api.get(&old.path("secrets", &team.name)).await.good();
     let data = STANDARD

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{pull_secrets, until};
-use crate::machine::{HOST, Outcome, Team, Workload as _, node, private_pod};
+use crate::machine::{HOST, Team, Workload as _, node, private_pod};
 
 /// An image that anybody may pull.
 fn public() -> String {
@@ -27,7 +27,7 @@ async fn is_pulled(put: impl Fn(&mut Value, &Team)) {
     let created = namespace.pod(&pod).await;
     assert_eq!(pull_secrets(&created), [team.name]);
     let name = created["metadata"]["name"].as_str().unwrap();
-    assert_eq!(namespace.outcome(name).await, Outcome::Runs);
+    namespace.is_run(name).await;
     let events = namespace.events(Some(name)).await;
     assert!(!events.iter().any(|event| event.starts_with("Failed")), "{events:?}");
 }
@@ -67,7 +67,7 @@ async fn a_container_for_debugging() {
     pod["spec"]["terminationGracePeriodSeconds"] = json!(0);
     let created = namespace.pod(&pod).await;
     let name = created["metadata"]["name"].as_str().unwrap();
-    assert_eq!(namespace.outcome(name).await, Outcome::Runs);
+    namespace.is_run(name).await;
     let debugger = json!({"name": "debugger", "image": format!("{HOST}/{tools}"), "args": ["end"]});
     let path = format!("{}/ephemeralcontainers", namespace.path("pods", name));
     let change = json!({"spec": {"ephemeralContainers": [debugger]}});

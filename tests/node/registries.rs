@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::{Namespace, pull_secrets, unique};
-use crate::machine::{HOST, Outcome, Team, Workload as _, node, private_pod, secret};
+use crate::machine::{HOST, Team, Workload as _, node, private_pod, secret};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_pod_gets_what_it_needs_and_nothing_else() {
@@ -19,6 +19,9 @@ async fn each_pod_gets_what_it_needs_and_nothing_else() {
         node.pullkey.copies(&team.name, &spec).await;
     }
     let namespace = Namespace::named(&both, &json!({})).await;
+    for team in [&one, &two, &three] {
+        namespace.has_secret_for(&team.image, &team.name).await;
+    }
     let table = [
         vec![&one],
         vec![&two],
@@ -35,7 +38,7 @@ async fn each_pod_gets_what_it_needs_and_nothing_else() {
         names.sort();
         assert_eq!(secrets, names);
         let name = created["metadata"]["name"].as_str().unwrap();
-        assert_eq!(namespace.outcome(name).await, Outcome::Runs, "{images:?}");
+        namespace.is_run(name).await;
     }
     namespace.has_pulled_all().await;
 }
@@ -73,6 +76,6 @@ async fn a_service_accounts_own_secret_and_ours_go_together() {
     let created = namespace.pod(&private_pod(&[&team.image, &own.image])).await;
     assert_eq!(pull_secrets(&created), ["own", team.name.as_str()]);
     let name = created["metadata"]["name"].as_str().unwrap();
-    assert_eq!(namespace.outcome(name).await, Outcome::Runs);
+    namespace.is_run(name).await;
     namespace.has_pulled_all().await;
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use crate::harness::control_plane;
-use crate::machine::{HOST, Outcome, SOURCES, Team, Workload as _, docker_config, node, private_pod};
+use crate::machine::{HOST, SOURCES, Team, Workload as _, docker_config, node, private_pod};
 
 /// Fifty times, and counted under load, in `benches/node`.
 #[tokio::test(flavor = "multi_thread")]
@@ -19,7 +19,7 @@ async fn a_deployment_of_the_same_second_as_its_namespace_runs() {
         namespace.deployment("web", &team.image).await;
         let pod = namespace.pod_made("app=web", "web-").await;
         let name = pod["metadata"]["name"].as_str().unwrap();
-        assert_eq!(namespace.outcome(name).await, Outcome::Runs);
+        namespace.is_run(name).await;
         namespace.has_pulled_all().await;
     }
 }
@@ -82,6 +82,6 @@ async fn is_served_from(arguments: impl Fn(&Team) -> Vec<String>) {
     });
     node.pullkey.copies(&team.name, &spec).await;
     let namespace = team.namespace("a").await;
-    assert_eq!(namespace.outcome_of(&private_pod(&[&team.image])).await, Outcome::Runs);
+    namespace.runs(&private_pod(&[&team.image])).await;
     namespace.has_pulled_all().await;
 }

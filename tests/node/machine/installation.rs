@@ -1,5 +1,6 @@
 //! Pullkey on the node, installed as README.md tells an admin to, and what admins and teams do with it.
 
+use std::fs;
 use std::process::Command;
 
 use base64::Engine as _;
@@ -186,4 +187,17 @@ fn pullkey(arguments: &[&str]) -> String {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Kills all processes of a part of Pullkey.
+pub(crate) fn kill(part: &str) {
+    let start = format!("/pullkey\0{part}\0");
+    for process in fs::read_dir("/proc").unwrap() {
+        let process = process.unwrap();
+        // Processes come and go; there are no others than those of the node.
+        let command = fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+        if command.starts_with(&start) {
+            let _ = Command::new("kill").arg("-KILL").arg(process.file_name()).status();
+        }
+    }
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-pub(crate) use installation::{Pullkey, SOURCES, Team, docker_config, secret};
+pub(crate) use installation::{Pullkey, SOURCES, Team, docker_config, kill, secret};
 pub(crate) use pods::{Outcome, Workload, private_pod};
 pub(crate) use registry::HOST;
 pub(crate) use servers::Servers;

@@ -48,6 +48,10 @@ pub(crate) trait Workload {
     async fn outcome(&self, pod: &str) -> Outcome;
     /// Creates a Pod, and waits for what becomes of it.
     async fn outcome_of(&self, pod: &Value) -> Outcome;
+    /// Creates a Pod, whose images are all pulled; gives its name.
+    async fn runs(&self, pod: &Value) -> String;
+    /// All images of a Pod are pulled.
+    async fn is_run(&self, pod: &str);
     /// What the kubelet has said of a Pod, or of all, as `reason: message`.
     async fn events(&self, pod: Option<&str>) -> Vec<String>;
     /// Waits until the webhook gives Pods with that image that secret: it learns of a rule a moment after its maker.
@@ -89,6 +93,22 @@ impl Workload for Namespace {
     async fn outcome_of(&self, pod: &Value) -> Outcome {
         let pod = self.pod(pod).await;
         self.outcome(pod["metadata"]["name"].as_str().unwrap()).await
+    }
+
+    async fn runs(&self, pod: &Value) -> String {
+        let pod = self.pod(pod).await;
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        self.is_run(name).await;
+        name.to_owned()
+    }
+
+    async fn is_run(&self, pod: &str) {
+        let outcome = self.outcome(pod).await;
+        if outcome != Outcome::Runs {
+            let secrets = pull_secrets(&self.api.get(&self.path("pods", pod)).await.object);
+            let events = self.events(Some(pod)).await;
+            panic!("{}/{pod} names {secrets:?}\n{outcome:?}\n{events:#?}", self.name);
+        }
     }
 
     async fn events(&self, pod: Option<&str>) -> Vec<String> {

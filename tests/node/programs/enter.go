@@ -162,7 +162,10 @@ func arrangeNetwork() error {
 	if err != nil {
 		return err
 	}
-	link := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridge}}
+	// With an address of its own: otherwise it takes that of one of its ports, another one whenever a Pod comes or goes,
+	// and who knows the old one sends into the void.
+	attributes := netlink.LinkAttrs{Name: bridge, HardwareAddr: net.HardwareAddr{0x02, 0, 10, 88, 0, 1}}
+	link := &netlink.Bridge{LinkAttrs: attributes}
 	return errors.Join(
 		netlink.AddrAdd(loopback, &netlink.Addr{IPNet: &serviceAddress}),
 		netlink.LinkSetUp(loopback),
