@@ -8,6 +8,7 @@
 
 mod cached;
 mod changes;
+mod credentials;
 mod faults;
 #[path = "../e2e/harness/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests on an API server need the rest")]
