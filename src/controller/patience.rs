@@ -37,6 +37,11 @@ impl Patience {
         self.refusal.as_ref()
     }
 
+    /// Whether writes were refused since the last one that was done.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
     /// Whether somebody keeps changing it.
     pub(super) fn is_contended(&self) -> bool {
         self.changes >= CONTENDED
@@ -86,7 +91,7 @@ impl Patience {
         self.refusal.is_none()
             && !self.has_vanished
             && self.until <= now
-            && now >= self.changed + PEACE.max(2 * self.delay())
+            && (self.changes == 0 || now >= self.changed + PEACE.max(2 * self.delay()))
     }
 
     fn delay(&self) -> Duration {

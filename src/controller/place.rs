@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Moment;
 use super::intern::Interner;
 use super::ownership::{Observed, Share};
+use super::source::{Source, uid_of};
 use crate::rules::Labels;
 
 /// A namespace as the cluster has it.
@@ -34,8 +35,10 @@ pub(super) struct Copy {
     pub(super) share: Share,
     /// `namespace/name` of the source. Once known it is remembered, even if the copy says it no more.
     pub(super) source: Option<Arc<str>>,
-    /// The version of that source, as long as everything stands as we wrote it.
+    /// The version of that source, remembered likewise.
     pub(super) version: Option<Arc<str>>,
+    /// Whether everything stands as we wrote it.
+    pub(super) is_intact: bool,
     pub(super) meddler: Option<Box<str>>,
     /// Whether a watch tells about it: that of our label, or that of its name.
     pub(super) is_watched: bool,
@@ -101,13 +104,14 @@ impl Copy {
         now: Moment,
     ) -> Self {
         let same = old.filter(|old| old.uid == observed.uid);
-        let is_intact = observed.is_intact;
         let (source, version) = match observed.record {
             Some(record) => (
                 Some(interner.intern(&record.source)),
-                is_intact.then(|| interner.intern(&record.version)),
+                Some(interner.intern(&record.version)),
             ),
-            None => (same.and_then(|old| old.source.clone()), None),
+            None => same
+                .map(|old| (old.source.clone(), old.version.clone()))
+                .unwrap_or_default(),
         };
         let is_ours = observed.share == Share::Ours;
         Self {
@@ -117,6 +121,7 @@ impl Copy {
             share: observed.share,
             source,
             version,
+            is_intact: observed.is_intact,
             meddler: observed.meddler,
             is_watched: observed.is_labelled,
             is_being_deleted: observed.is_being_deleted,
@@ -132,7 +137,20 @@ impl Copy {
 
     /// Whether it stands as we wrote it.
     pub(super) fn is_settled(&self) -> bool {
-        self.is_ours() && self.version.is_some()
+        self.is_ours() && self.is_intact
+    }
+
+    /// Whether it says that it holds this version of the source, and stands as we wrote it.
+    pub(super) fn is_current(&self, source: &Source) -> bool {
+        self.is_intact
+            && self.source.as_deref() == Some(&source.reference)
+            && self.version.as_ref() == Some(&source.version)
+    }
+
+    /// Whether it was made of this very Secret. Anybody can claim that of a copy in a namespace of his, under our name,
+    /// too; but nobody knows the Secret's uid who never had a copy of it.
+    pub(super) fn is_made_of(&self, source: &Source) -> bool {
+        self.source.as_deref() == Some(&source.reference) && self.version.as_deref().map(uid_of) == Some(source.uid())
     }
 
     /// Whether something with this resourceVersion comes after what is known. They count up, and mean nothing else

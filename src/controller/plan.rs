@@ -30,6 +30,7 @@ use crate::rules::{Namespace, namespaces::PROTECTED};
 pub use super::desired::RuleFacts;
 pub use super::pending::Priority;
 pub use super::place::NamespaceFacts;
+pub use super::removal::Removed;
 
 mod decide;
 mod news;
@@ -134,8 +135,6 @@ pub struct Planner {
     tickets: u64,
     patience: HashMap<Target, Patience>,
     removals: Removals,
-    /// Copies that may be removed as soon as the hour allows it.
-    held_back: BTreeSet<Target>,
     /// Whether the first lists are complete.
     is_started: bool,
     /// Since when all rules can be read, if they can; later by all the time in which they could not.
@@ -157,7 +156,8 @@ struct Running {
     ticket: u64,
     /// The version of the source that is applied.
     version: Option<Arc<str>>,
-    is_removal: bool,
+    /// For a removal, whether a rule was seen to want the copy.
+    removes_wanted: Option<bool>,
     is_rotation: bool,
 }
 
@@ -214,7 +214,6 @@ impl Planner {
             tickets: 0,
             patience: HashMap::new(),
             removals: Removals::default(),
-            held_back: BTreeSet::new(),
             is_started: false,
             complete: None,
             incomplete: None,
@@ -241,7 +240,6 @@ impl Planner {
         self.is_started = false;
         self.pending.clear();
         self.running.clear();
-        self.held_back.clear();
         self.removals.abandon();
         self.sweep = None;
     }
@@ -290,10 +288,7 @@ impl Planner {
         if self.sweep.is_some() || self.pending.len() > 0 {
             return Some(now);
         }
-        if !self.held_back.is_empty() && self.removals.allows(self.ours, now) {
-            return Some(now);
-        }
-        let held_back = (!self.held_back.is_empty()).then(|| self.removals.next(now)).flatten();
+        let held_back = self.removals.next(self.ours, now);
         let deleted = self.complete.and(self.claims.next_end()).map(|(end, _)| *end);
         [self.pending.next_due(), held_back, deleted]
             .into_iter()
@@ -311,13 +306,13 @@ impl Planner {
             return;
         }
         let running = entry.remove();
-        if running.is_removal {
+        if let Some(was_wanted) = running.removes_wanted {
             let is_certain_to_be_there = match &answer {
                 Answer::Found(found) => !found.is_being_deleted,
                 Answer::Absent => false,
                 Answer::Refused(refusal) => !matches!(refusal, Refusal::Unavailable { .. }),
             };
-            self.removals.end(!is_certain_to_be_there, now);
+            self.removals.end(was_wanted, !is_certain_to_be_there, now);
         }
         match answer {
             Answer::Found(observed) => self.found(target, observed, &running, now),
@@ -333,7 +328,7 @@ impl Planner {
     /// How many copies wait for their turn, and how many beside them for the hour to allow their removal.
     #[must_use]
     pub fn backlog(&self) -> (usize, usize) {
-        (self.pending.len(), self.held_back.len())
+        (self.pending.len(), self.removals.held_back().count())
     }
 
     /// How many copies of ours there are.
@@ -346,6 +341,17 @@ impl Planner {
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+
+    /// How many copies were removed since the planner was made, or may have been.
+    #[must_use]
+    pub fn removed(&self) -> Removed {
+        self.removals.total()
+    }
+
+    /// These removals count, each with how long it still does: ours and those of whoever led before.
+    pub fn resume_removals(&mut self, known: &[(Duration, Removed)], now: Moment) {
+        self.removals.resume(known, now);
     }
 
     /// What is to be announced by now.
@@ -369,7 +375,7 @@ impl Planner {
                 None
             }
             Decision::HeldBack => {
-                self.held_back.insert(target);
+                self.hold_back(target);
                 None
             }
             Decision::Do(_, priority) if priority > queued => {
@@ -377,9 +383,10 @@ impl Planner {
                 None
             }
             Decision::Do(action, priority) => {
-                let is_removal = matches!(action, Action::Delete { .. });
-                if is_removal {
-                    self.removals.begin();
+                let removes = matches!(action, Action::Delete { .. });
+                let removes_wanted = removes.then(|| self.was_wanted(&target));
+                if let Some(was_wanted) = removes_wanted {
+                    self.removals.begin(was_wanted);
                 }
                 let version = action.source().map(|source| Arc::clone(&source.version));
                 self.tickets += 1;
@@ -387,7 +394,7 @@ impl Planner {
                 let running = Running {
                     ticket,
                     version,
-                    is_removal,
+                    removes_wanted,
                     is_rotation: priority == Priority::Rotation
                         && matches!(action, Action::Update { .. } | Action::Replace { .. }),
                 };
@@ -416,11 +423,19 @@ impl Planner {
                 self.affect_claim(&claim, Priority::Removal);
             }
         }
-        if self.removals.allows(self.ours, now)
-            && let Some(target) = self.held_back.pop_first()
-        {
+        if let Some(target) = self.removals.pop(self.ours, now) {
             self.pending.push(target, Priority::Removal);
         }
+    }
+
+    fn hold_back(&mut self, target: Target) {
+        let was_wanted = self.was_wanted(&target);
+        self.removals.hold_back(target, was_wanted);
+    }
+
+    /// Whether a rule was seen to want the copy that is there.
+    fn was_wanted(&self, target: &Target) -> bool {
+        self.copy(target).is_some_and(|copy| copy.was_wanted)
     }
 
     /// The namespace, if copies may be written there: it is known, not going, and not the node's or our own.

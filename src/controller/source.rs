@@ -172,9 +172,18 @@ impl Source {
 
     /// Whether both hold the same, so that copies of one are copies of the other: somebody touched its metadata.
     fn equals(&self, other: &Self) -> bool {
-        let uid = |source: &Self| source.version.split('/').next().map(str::to_owned);
-        self.form == other.form && self.payload == other.payload && uid(self) == uid(other)
+        self.form == other.form && self.payload == other.payload && self.uid() == other.uid()
     }
+
+    /// The `uid` of the Secret.
+    pub(super) fn uid(&self) -> &str {
+        uid_of(&self.version)
+    }
+}
+
+/// The `uid` of the Secret that a version is of.
+pub(super) fn uid_of(version: &str) -> &str {
+    version.split_once('/').map_or(version, |(uid, _)| uid)
 }
 
 impl Payload {

@@ -54,7 +54,11 @@ impl Planner {
         };
         match (decision, patience.map(Patience::until)) {
             (Decision::Do(..), Some(until)) if until > now => Decision::Wait(until),
-            (Decision::Do(Action::Delete { .. }, _), _) if !self.removals.allows(self.ours, now) => Decision::HeldBack,
+            (Decision::Do(Action::Delete { .. }, _), _)
+                if !self.removals.allows(self.was_wanted(target), self.ours, now) =>
+            {
+                Decision::HeldBack
+            }
             (decision, _) => decision,
         }
     }
@@ -102,10 +106,8 @@ impl Planner {
         let Some(source) = self.sources.good(&holder.source) else {
             return Decision::Nothing;
         };
-        let is_another = copy.source.as_deref() != Some(&*holder.source);
-        let is_current = !is_another && copy.version.as_ref() == Some(&source.version);
         let was_in_vain = copy.applied.as_ref() == Some(&source.version);
-        if is_current || was_in_vain || is_another && !holder.makes() {
+        if copy.is_current(source) || was_in_vain || !holder.makes() && !copy.is_made_of(source) {
             return Decision::Nothing;
         }
         let source = Arc::clone(source);

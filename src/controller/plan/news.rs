@@ -57,7 +57,7 @@ impl Planner {
         if are_complete == self.complete.is_some() {
             return;
         }
-        self.held_back.clear();
+        self.removals.release();
         if are_complete {
             let (began, since) = self.incomplete.take().unwrap_or((now, now));
             let pause = now.saturating_sub(began);
@@ -133,7 +133,7 @@ impl Planner {
             self.ours -= place.copies().iter().filter(|copy| copy.is_ours()).count();
         }
         self.patience.retain(|target, _| *target.namespace != *name);
-        self.held_back.retain(|target| *target.namespace != *name);
+        self.removals.forget(name);
     }
 
     /// These are all namespaces that there are.
@@ -173,7 +173,8 @@ impl Planner {
         };
         if known.is_ours() {
             self.ours_gone(&target, known.is_settled(), now);
-        } else if self.reach.is_named() {
+        } else if self.reach.is_named() || self.claims_on(&target).is_empty() {
+            // What nobody wants is not worth a look: there may be any number of those.
             self.drop_copy(&target);
         } else if let Some(place) = self.places.get_mut(&target.namespace)
             && let Some(copy) = place.copy_mut(&target.name)
@@ -187,23 +188,19 @@ impl Planner {
     }
 
     fn ours_gone(&mut self, target: &Target, was_settled: bool, now: Moment) {
-        let source = self.copy(target).and_then(|copy| copy.source.clone());
         let place = self.places.get(&target.namespace);
-        let namespace = place.and_then(|place| self.live(&target.namespace, place));
-        let is_live = namespace.is_some();
-        let holder = namespace.and_then(|namespace| self.claims.holder(&namespace, &target.name, source.as_deref()));
-        let is_wanted = holder.is_some();
+        let is_live = place.is_some_and(|place| self.live(&target.namespace, place).is_some());
+        let is_wanted = !self.claims_on(target).is_empty();
+        let was_wanted = self.was_wanted(target);
         self.drop_copy(target);
         if !is_live || self.running.contains_key(target) {
             return;
         }
         if is_wanted && was_settled {
             self.changed(target, now);
-        } else if !is_wanted {
-            self.removals.count(now);
         }
-        // While another replica leads, it is the one to look.
-        if self.is_started && !self.reach.is_named() {
+        // While another replica leads, it is the one to look. Of what was never wanted there may be any number.
+        if self.is_started && !self.reach.is_named() && (is_wanted || was_wanted) {
             self.patience.entry(target.clone()).or_default().vanished();
         }
     }
@@ -314,7 +311,7 @@ impl Planner {
             } else {
                 patience.looked();
             }
-            if is_write && patience.is_over(now) {
+            if patience.is_over(now) && (is_write || !patience.has_failed()) {
                 entry.remove();
             }
         }

@@ -124,7 +124,7 @@ impl Planner {
     /// may select.
     pub fn summary(&mut self, uid: &str) -> Option<Summary> {
         let claim = Arc::clone(self.claims.get(uid)?);
-        let held_back = self.held_back.iter().filter_map(|target| self.copy(target));
+        let held_back = self.removals.held_back().filter_map(|target| self.copy(target));
         let mut summary = Summary {
             is_shadow: claim.rule.mode == Mode::Shadow,
             selected: 0,
@@ -184,10 +184,8 @@ impl Planner {
         }
         let good = self.sources.good(&claim.source);
         // With no good source in memory a copy stays as it is, which is all that can be had.
-        let is_current = |version| good.is_none_or(|good| Some(&good.version) == version);
-        if copy.is_some_and(|copy| {
-            copy.is_settled() && source == Some(&*claim.source) && is_current(copy.version.as_ref())
-        }) {
+        let is_current = |copy: &super::Copy| good.is_none_or(|good| copy.is_current(good));
+        if copy.is_some_and(|copy| copy.is_settled() && source == Some(&*claim.source) && is_current(copy)) {
             return Some(Standing::Ready);
         }
         Some(match patience.and_then(Patience::refusal) {

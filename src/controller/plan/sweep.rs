@@ -58,7 +58,7 @@ impl Planner {
                 namespace: Arc::clone(namespace),
                 name,
             };
-            let is_known = self.pending.contains(&target) || self.held_back.contains(&target);
+            let is_known = self.pending.contains(&target) || self.removals.holds_back(&target);
             if is_known || self.running.contains_key(&target) {
                 continue;
             }
@@ -67,9 +67,7 @@ impl Planner {
                 // It may have been there before anybody led who could say so.
                 Decision::Nothing => self.announce_foreign(&target, now),
                 Decision::Wait(until) => self.pending.push_at(until, target),
-                Decision::HeldBack => {
-                    self.held_back.insert(target);
-                }
+                Decision::HeldBack => self.hold_back(target),
                 Decision::Do(_, priority) => {
                     self.missed += u64::from(is_proof);
                     self.pending.push(target, priority);

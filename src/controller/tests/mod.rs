@@ -10,5 +10,6 @@ mod rules;
 mod secrets;
 mod server;
 mod statuses;
+mod tenants;
 mod trouble;
 mod world;
