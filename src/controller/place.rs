@@ -28,6 +28,10 @@ pub(super) struct Place {
 
 /// A Secret where a copy is or could be.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and there are tens of thousands of copies"
+)]
 pub(super) struct Copy {
     pub(super) name: Arc<str>,
     pub(super) uid: Box<str>,

@@ -6,7 +6,11 @@
 //! left for what was, which is how a credential is revoked.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::iter::repeat_n;
+use std::ops::{AddAssign, Sub};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Moment, Target};
 
@@ -16,6 +20,8 @@ pub(super) const WINDOW: Duration = Duration::from_hours(1);
 pub(super) const ALWAYS: usize = 100;
 /// And this part of all copies, if that is more.
 const PART: usize = 10;
+/// More are not taken from what somebody noted: it might be wrong, and it is kept in memory.
+const MOST_KNOWN: usize = 100_000;
 /// What was never wanted gets this part of it.
 const PART_OF_UNKNOWN: usize = 2;
 
@@ -39,7 +45,7 @@ struct Lane {
 }
 
 /// How many copies were removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     /// Of those that a rule was seen to want.
     pub wanted: usize,
@@ -105,7 +111,7 @@ impl Removals {
         known.sort_by_key(|(left, _)| *left);
         for (left, removed) in known {
             for (lane, number) in [(&mut self.wanted, removed.wanted), (&mut self.unknown, removed.unknown)] {
-                lane.counts_until.extend(std::iter::repeat_n(now + left, number));
+                lane.counts_until.extend(repeat_n(now + left, number.min(MOST_KNOWN)));
             }
         }
     }
@@ -165,6 +171,24 @@ impl Removals {
 
     fn lanes(&mut self) -> [&mut Lane; 2] {
         [&mut self.wanted, &mut self.unknown]
+    }
+}
+
+impl AddAssign for Removed {
+    fn add_assign(&mut self, more: Self) {
+        self.wanted = self.wanted.saturating_add(more.wanted);
+        self.unknown = self.unknown.saturating_add(more.unknown);
+    }
+}
+
+impl Sub for Removed {
+    type Output = Self;
+
+    fn sub(self, less: Self) -> Self {
+        Self {
+            wanted: self.wanted.saturating_sub(less.wanted),
+            unknown: self.unknown.saturating_sub(less.unknown),
+        }
     }
 }
 

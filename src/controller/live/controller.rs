@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kube::Client;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
@@ -16,7 +15,8 @@ use super::Settings;
 use super::announce::{Herald, Subject};
 use super::api::Api;
 use super::budget::Budget;
-use super::lease::Term;
+use super::lease::Leadership;
+use super::ledger::Ledger;
 use super::matches::{Heard, Inquiry};
 use super::rules::Book;
 use super::statuses::{Clerk, Written as StatusWritten, subject};
@@ -25,7 +25,7 @@ use super::write::perform;
 use crate::cluster::Key;
 use crate::controller::copy::Style;
 use crate::controller::event::{Event as Announcement, Regarding};
-use crate::controller::plan::{self, Action, Answer, Planner, Priority, Task};
+use crate::controller::plan::{self, Action, Answer, Planner, Priority, Removed, Task};
 use crate::controller::refusal::Refusal;
 use crate::controller::{Moment, Target};
 use crate::metrics::{CopyMetrics, Metrics, Resource, WriteKind, WriteResult};
@@ -52,7 +52,9 @@ pub(super) struct Controller<'m> {
     watches: Watches<'m>,
     metrics: CopyMetrics,
     readiness: &'m Readiness,
-    term: watch::Receiver<Term>,
+    leadership: Leadership,
+    /// How many of the removals were told to the Lease.
+    told_removed: Removed,
     /// Whether the planner was told to begin.
     is_leading: bool,
     /// What has not been listed yet.
@@ -96,7 +98,7 @@ impl<'m> Controller<'m> {
         settings: Settings,
         metrics: &'m Metrics,
         readiness: &'m Readiness,
-        term: watch::Receiver<Term>,
+        leadership: Leadership,
     ) -> Self {
         let style = Arc::new(settings.style);
         let plan = settings.plan;
@@ -113,7 +115,8 @@ impl<'m> Controller<'m> {
             watches,
             metrics: metrics.copies(),
             readiness,
-            term,
+            leadership,
+            told_removed: Removed::default(),
             is_leading: false,
             namespaces: HashSet::new(),
             births: HashMap::new(),
@@ -147,7 +150,7 @@ impl<'m> Controller<'m> {
                     Ok(heard) => self.heard(heard),
                     Err(_) => return,
                 },
-                Ok(()) = self.term.changed() => {}
+                Ok(()) = self.leadership.term.changed() => {}
                 () = sleep_until(wake) => {}
                 _ = self.watches.tasks.join_next() => return,
             }
@@ -168,6 +171,7 @@ impl<'m> Controller<'m> {
                 self.prove(now);
             }
             wakes.extend(self.hand_out(now));
+            self.note_removals();
             self.clerk.write(&mut self.book, &mut self.planner, now);
             self.planner.take_events().iter().for_each(|event| self.announce(event));
             wakes.extend(self.clerk.wakes_at(now));
@@ -192,6 +196,9 @@ impl<'m> Controller<'m> {
         if may_lead && !self.is_leading {
             info!("copies are written from now on");
             self.is_leading = true;
+            let ledger = self.leadership.removed_before.borrow().clone();
+            self.planner.resume_removals(&ledger.counting(seconds()), now);
+            self.leadership.removed.send_replace(Some(ledger));
             self.planner.start();
             self.touch_all(now);
             // The first pass is as good as a proof.
@@ -200,6 +207,7 @@ impl<'m> Controller<'m> {
         } else if !may_lead && self.is_leading {
             warn!("nothing is written any more: another replica may lead");
             self.is_leading = false;
+            self.leadership.removed.send_replace(None);
             self.planner.stop();
             self.clerk.stop();
             self.inquiry.stop();
@@ -210,8 +218,19 @@ impl<'m> Controller<'m> {
         self.metrics.set_leader(self.is_leading);
     }
 
+    /// Has the Lease say what was removed.
+    fn note_removals(&mut self) {
+        let removed = self.planner.removed();
+        if removed != self.told_removed {
+            let more = removed - self.told_removed;
+            let note = |ledger: &mut Option<Ledger>| ledger.get_or_insert_default().add(more, seconds());
+            self.leadership.removed.send_modify(note);
+            self.told_removed = removed;
+        }
+    }
+
     fn leads_until(&self) -> Option<Moment> {
-        let until = *self.term.borrow();
+        let until = *self.leadership.term.borrow();
         until.map(|until| until.saturating_duration_since(self.began))
     }
 
@@ -381,6 +400,12 @@ impl<'m> Controller<'m> {
         self.count(Resource::Copies, (self.planner.copies(), 0));
         self.metrics.set_missed(self.planner.missed());
     }
+}
+
+/// The time of day, in seconds since 1970.
+fn seconds() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map(|since| since.as_secs()).unwrap_or_default()
 }
 
 /// All first lists that are waited for.

@@ -3,8 +3,10 @@
 //! In: one Lease in our own namespace. Out: until when this replica leads. A leader renews the Lease every
 //! [`PAUSE`], and what it was granted ends [`TERM`] after the call that got it began. Another replica takes the Lease
 //! once it has seen it unchanged for [`EXPIRY`], which is longer, by its own clock: no two clocks are compared. A leader
-//! that ends gives the Lease back, so that the next one need not wait.
+//! that ends gives the Lease back, so that the next one need not wait. Beside it the Lease keeps what was removed lately.
 
+use std::collections::BTreeMap;
+use std::future::pending;
 use std::time::Duration;
 
 use hyper::Method;
@@ -15,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use super::api::{Api, Reply, Silence};
+use super::ledger::{ANNOTATION, Ledger};
 
 /// The name of the Lease.
 pub const NAME: &str = "pullkey-controller";
@@ -28,9 +31,20 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often the others look.
 const LOOK: Duration = Duration::from_millis(500);
 const DEADLINE: Duration = Duration::from_secs(1);
+/// How long removals are gathered before they are noted.
+const NOTE: Duration = Duration::from_millis(100);
 
 /// Until when this replica leads, if it does.
 pub(super) type Term = Option<Instant>;
+
+/// What the leader and the Lease tell each other.
+pub(super) struct Leadership {
+    pub(super) term: watch::Receiver<Term>,
+    /// What was removed so far; nothing while somebody else leads.
+    pub(super) removed: watch::Sender<Option<Ledger>>,
+    /// What was removed before this replica led.
+    pub(super) removed_before: watch::Receiver<Ledger>,
+}
 
 /// One replica's side of the Lease.
 pub(super) struct Lease {
@@ -39,6 +53,10 @@ pub(super) struct Lease {
     identity: String,
     /// The version that was seen last, and when first.
     seen: Option<(String, Instant)>,
+    /// What was removed, as the leader counts it; as the Lease says it, until he does.
+    removed: watch::Receiver<Option<Ledger>>,
+    /// What the Lease said of it when it was taken.
+    before: watch::Sender<Ledger>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,6 +76,8 @@ struct Metadata {
     namespace: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     resource_version: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -79,12 +99,20 @@ enum NotGot {
 }
 
 impl Lease {
-    pub(super) fn new(api: Api, namespace: &str, identity: &str) -> Self {
+    pub(super) fn new(
+        api: Api,
+        namespace: &str,
+        identity: &str,
+        removed: watch::Receiver<Option<Ledger>>,
+        before: watch::Sender<Ledger>,
+    ) -> Self {
         Self {
             api,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
             seen: None,
+            removed,
+            before,
         }
     }
 
@@ -116,6 +144,8 @@ impl Lease {
             let pause = if leads && !is_troubled { PAUSE } else { LOOK };
             tokio::select! {
                 () = sleep(pause) => {}
+                // What is removed is noted soon, whatever happens to us then.
+                () = noteworthy(&mut self.removed), if leads && !is_troubled => {}
                 _ = ends.wait_for(|ends| *ends) => break,
             }
         }
@@ -141,6 +171,10 @@ impl Lease {
         if holder != self.identity && !holder.is_empty() && !self.has_expired(&object) {
             return Err(NotGot::Held);
         }
+        // What is removed from here on is noted the next time.
+        if self.removed.borrow_and_update().is_none() {
+            self.before.send_replace(ledger(&object));
+        }
         let taken = self.taken(Some(&object));
         self.put(Method::PUT, &self.path(), &taken).await
     }
@@ -153,6 +187,7 @@ impl Lease {
         if object.spec.holder_identity.as_deref() == Some(&self.identity) {
             object.spec.holder_identity = None;
             object.spec.lease_duration_seconds = Some(1);
+            self.note(&mut object.metadata.annotations);
             if self.put(Method::PUT, &self.path(), &object).await.is_ok() {
                 info!(identity = self.identity, "the Lease is given back");
             }
@@ -176,6 +211,10 @@ impl Lease {
         let now = micro_time();
         let before = old.map(|old| &old.spec);
         let is_ours = before.is_some_and(|before| before.holder_identity.as_deref() == Some(&self.identity));
+        let mut annotations = old.map(|old| old.metadata.annotations.clone()).unwrap_or_default();
+        if is_ours {
+            self.note(&mut annotations);
+        }
         let transitions = before.and_then(|before| before.lease_transitions).unwrap_or_default();
         Object {
             api_version: "coordination.k8s.io/v1".to_owned(),
@@ -184,6 +223,7 @@ impl Lease {
                 name: NAME.to_owned(),
                 namespace: self.namespace.clone(),
                 resource_version: old.map(|old| old.metadata.resource_version.clone()).unwrap_or_default(),
+                annotations,
             },
             spec: Spec {
                 holder_identity: Some(self.identity.clone()),
@@ -195,6 +235,12 @@ impl Lease {
                 renew_time: Some(now),
                 lease_transitions: Some(transitions.saturating_add(u32::from(!is_ours && old.is_some()))),
             },
+        }
+    }
+
+    fn note(&self, annotations: &mut BTreeMap<String, String>) {
+        if let Some(removed) = self.removed.borrow().as_ref() {
+            annotations.insert(ANNOTATION.to_owned(), removed.to_text());
         }
     }
 
@@ -223,6 +269,19 @@ impl Lease {
     fn path(&self) -> String {
         format!("{}/{NAME}", self.collection())
     }
+}
+
+/// Waits until there is something to note, and for what comes with it.
+async fn noteworthy(removed: &mut watch::Receiver<Option<Ledger>>) {
+    if removed.changed().await.is_err() {
+        return pending().await;
+    }
+    sleep(NOTE).await;
+}
+
+fn ledger(object: &Object) -> Ledger {
+    let noted = object.metadata.annotations.get(ANNOTATION);
+    noted.map(|text| Ledger::parse(text)).unwrap_or_default()
 }
 
 fn read(reply: &Reply) -> Result<Object, NotGot> {

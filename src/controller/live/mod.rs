@@ -17,6 +17,7 @@ mod api;
 mod budget;
 mod controller;
 pub mod lease;
+mod ledger;
 mod matches;
 mod objects;
 mod replicas;
@@ -40,7 +41,8 @@ pub use replicas::{NoReplicaName, ReplicaName};
 use self::announce::Herald;
 use self::api::Api;
 use self::controller::Controller;
-use self::lease::Lease;
+use self::lease::{Leadership, Lease};
+use self::ledger::Ledger;
 use super::copy::Style;
 use super::plan;
 use crate::metrics::Metrics;
@@ -74,13 +76,21 @@ pub async fn run(
 ) -> bool {
     let api = Api::new(client.clone());
     let (herald, telling) = Herald::new(api.clone(), &settings.identity);
-    let lease = Lease::new(api.clone(), &settings.plan.own_namespace, &settings.identity);
+    let (removed, removals) = watch::channel(None);
+    let (before, removed_before) = watch::channel(Ledger::default());
+    let own_namespace = &settings.plan.own_namespace;
+    let lease = Lease::new(api.clone(), own_namespace, &settings.identity, removals, before);
     let ended = ends.clone();
     let (term, terms) = watch::channel(None);
     let mut parts = JoinSet::new();
     parts.spawn(telling);
     let mut holding = tokio::spawn(lease.hold(term, ends.clone()));
-    let mut controller = Controller::new(client, api, herald, settings, metrics, readiness, terms);
+    let leadership = Leadership {
+        term: terms,
+        removed,
+        removed_before,
+    };
+    let mut controller = Controller::new(client, api, herald, settings, metrics, readiness, leadership);
     let is_told_to_end = tokio::select! {
         () = controller.run() => false,
         _ = parts.join_next() => false,

@@ -33,6 +33,7 @@ const COPY: &str = "/api/v1/namespaces/team-0/secrets/ghcr";
 const STATUS: &str = "/apis/pullkey.dev/v1alpha1/clusterpullsecretrules/acme/status";
 
 mod refusals;
+mod removals;
 mod trouble;
 
 /// What a call is answered.
@@ -144,7 +145,7 @@ impl State {
         if path.contains("/secrets/") {
             let missing = Reply::Refused(404, json!({"details": {"kind": "secrets"}}));
             let secret = self.secrets.get(path).cloned();
-            if method == Method::DELETE {
+            if method == Method::DELETE && secret.is_some() {
                 let preconditions = serde_json::from_slice::<Value>(body).unwrap()["preconditions"].take();
                 let is_meant = |key| secret.as_ref().is_none_or(|secret| secret[key] == preconditions[key]);
                 if !is_meant("uid") || !is_meant("resourceVersion") {
@@ -152,6 +153,7 @@ impl State {
                 }
                 self.secrets.remove(path);
                 self.writes.push((Instant::now(), format!("{path} deleted")));
+                return Reply::Good(json!({"kind": "Status"}));
             }
             return secret.map_or(missing, |metadata| Reply::Good(json!({"metadata": metadata})));
         }
@@ -269,7 +271,7 @@ impl Scene {
                 own_namespace: "pullkey".to_owned(),
                 source_namespaces: ["pullkey-sources".to_owned()].into(),
                 names,
-                keep_copies: Duration::from_mins(10),
+                keep_copies: Duration::from_mins(1),
             },
             style: Style::default(),
             writes: Allowance {
