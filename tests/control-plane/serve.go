@@ -190,7 +190,8 @@ func start(context context.Context, arguments []string) (plane *controlPlane, er
 			"namespace-controller", "serviceaccount-controller", "root-ca-certificate-publisher-controller",
 			"deployment-controller", "replicaset-controller", "statefulset-controller", "daemonset-controller",
 			"job-controller", "cronjob-controller", "garbage-collector-controller", "resourcequota-controller",
-			"clusterrole-aggregation-controller", "endpointslice-controller", "node-lifecycle-controller",
+			"clusterrole-aggregation-controller", "disruption-controller", "endpointslice-controller",
+			"node-lifecycle-controller",
 		}, ","),
 	); err != nil {
 		return plane, err

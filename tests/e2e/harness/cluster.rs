@@ -230,6 +230,15 @@ async fn run_pods(plane: &ControlPlane, api: &Api, balancer: &Balancer, replicas
         for pod in pods {
             look_after(pod, plane, api, balancer, &mut replicas).await;
         }
+        // What is deleted without grace is not waited for.
+        let names: BTreeSet<_> = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str()).collect();
+        replicas.retain(|name, running| {
+            let is_there = names.contains(name.as_str());
+            if !is_there {
+                balancer.remove(running.replica.target);
+            }
+            is_there
+        });
         drop(replicas);
         sleep(GLANCE).await;
     }
