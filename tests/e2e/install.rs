@@ -17,6 +17,7 @@ use crate::harness::{Api, Cluster, Installation, Namespace, Setup, named, pod, p
 mod cert_manager;
 mod guides;
 mod helm;
+mod operations;
 
 const README: &str = include_str!("../../README.md");
 /// The blocks of README.md that are run here, in its order.
