@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use kube::Client;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{self, sleep_until};
 
@@ -55,6 +55,7 @@ struct Watches<'m> {
     client: Client,
     metrics: &'m Metrics,
     changes: mpsc::Sender<Change>,
+    nudge: Arc<Notify>,
     tasks: JoinSet<()>,
     told: Vec<ToldOf>,
 }
@@ -66,16 +67,18 @@ struct ToldOf {
     refused: usize,
 }
 
-/// Follows the cluster and tells what is new, for as long as it is polled. Returns only when a watch panicked.
+/// Follows the cluster and tells what is new, for as long as it is polled. Returns only when a watch panicked. A nudge
+/// tells that an API server answers, or calls.
 pub async fn follow(
     client: Client,
     own_namespace: &str,
     metrics: &Metrics,
     mut files: watch::Receiver<Option<Arc<RuleSet>>>,
+    nudge: Arc<Notify>,
     mut tell: impl FnMut(Report<'_>),
 ) {
     let (sender, mut changes) = mpsc::channel(BATCH);
-    let mut watches = Watches::start(client, own_namespace, metrics, sender);
+    let mut watches = Watches::start(client, own_namespace, metrics, sender, nudge);
     let mut state = State::new(&RESOURCES);
     state.set_files(files.borrow_and_update().clone());
     let mut next_build = time::Instant::now();
@@ -125,11 +128,18 @@ pub async fn follow(
 }
 
 impl<'m> Watches<'m> {
-    fn start(client: Client, own_namespace: &str, metrics: &'m Metrics, changes: mpsc::Sender<Change>) -> Self {
+    fn start(
+        client: Client,
+        own_namespace: &str,
+        metrics: &'m Metrics,
+        changes: mpsc::Sender<Change>,
+        nudge: Arc<Notify>,
+    ) -> Self {
         let mut watches = Self {
             client,
             metrics,
             changes,
+            nudge,
             tasks: JoinSet::new(),
             told: Vec::new(),
         };
@@ -164,7 +174,13 @@ impl<'m> Watches<'m> {
             metadata_only,
         };
         let metrics = self.metrics.watch(resource, SystemTime::now());
-        let watch = Watch::new(self.client.clone(), target, read, metrics.clone());
+        let watch = Watch::new(
+            self.client.clone(),
+            target,
+            read,
+            metrics.clone(),
+            Arc::clone(&self.nudge),
+        );
         self.told.push(ToldOf {
             resource,
             metrics,

@@ -7,20 +7,22 @@
 //! | what happens | what is done |
 //! |---|---|
 //! | the API server ends the watch, as it does every few minutes | watches on from the last version |
-//! | the connection breaks, the API server refuses | waits, longer each time, and goes on where it was |
-//! | the API server no longer has that version (410), or sends what cannot be read | waits and lists afresh |
+//! | the connection breaks, the API server refuses | waits, longer each time or until a nudge, and goes on where it was |
+//! | the API server no longer has that version (410) | lists afresh, in a moment |
+//! | the API server sends what cannot be read | waits and lists afresh |
 //! | nothing is heard for [`SILENCE`], not even a bookmark | lists afresh |
 //! | a page of the list is too large | lists afresh with smaller pages |
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::mem::take;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kube::Client;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 
 pub use super::call::Target;
@@ -38,6 +40,8 @@ const SHORTEST_WATCH: u64 = 300;
 /// The pause after a first failure; it doubles with each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// The shortest pause, which no nudge shortens.
+const LEAST_PAUSE: Duration = Duration::from_millis(250);
 
 /// A watch of objects that are read as `T`.
 pub struct Watch<T> {
@@ -45,11 +49,22 @@ pub struct Watch<T> {
     target: Target,
     read: Read<T>,
     metrics: WatchMetrics,
+    /// Tells that an API server answers others, so that it is worth to try again.
+    nudge: Arc<Notify>,
     state: State,
     pager: Pager,
-    /// How many failures there were since the last event of a watch.
+    /// How many failures there were since the API server last answered a watch.
     failures: u32,
-    pause: Option<Duration>,
+    pause: Option<Pause>,
+}
+
+/// How long to wait after a failure.
+#[derive(Clone, Copy)]
+struct Pause {
+    /// In any case.
+    least: Duration,
+    /// Without a nudge.
+    longest: Duration,
 }
 
 /// What is done next.
@@ -81,14 +96,15 @@ struct Line<'a> {
 }
 
 impl<T> Watch<T> {
-    /// A watch that has not begun.
+    /// A watch that has not begun. Whoever knows that an API server answers may say so by the nudge.
     #[must_use]
-    pub fn new(client: Client, target: Target, read: Read<T>, metrics: WatchMetrics) -> Self {
+    pub fn new(client: Client, target: Target, read: Read<T>, metrics: WatchMetrics, nudge: Arc<Notify>) -> Self {
         Self {
             client,
             target,
             read,
             metrics,
+            nudge,
             state: State::List,
             pager: Pager::default(),
             failures: 0,
@@ -109,15 +125,20 @@ impl<T> Watch<T> {
     /// The next event. After an [`Event::Trouble`] it is waited for before anything is tried again.
     pub async fn next(&mut self) -> Event<T> {
         loop {
-            if let Some(pause) = self.pause.take() {
-                sleep(pause).await;
+            if let Some(Pause { least, longest }) = self.pause.take() {
+                sleep(least).await;
+                let _ = timeout(longest.saturating_sub(least), self.nudge.notified()).await;
             }
             match self.step().await {
                 Ok(Some(event)) => return event,
                 Ok(None) => {}
                 Err(Failed { trouble, retry_after }) => {
                     self.metrics.failed(trouble.failure);
-                    self.pause = Some(pause(self.failures).max(retry_after.unwrap_or_default()));
+                    let least = LEAST_PAUSE.max(retry_after.unwrap_or_default());
+                    self.pause = Some(Pause {
+                        least,
+                        longest: pause(self.failures).max(least),
+                    });
                     self.failures = self.failures.saturating_add(1);
                     return Event::Trouble(trouble);
                 }
@@ -209,8 +230,13 @@ impl<T> Watch<T> {
     /// After a failed watch: what happened since the version is told later, unless the API server no longer has it or
     /// the resource is gone.
     fn resume_unless_lost(&mut self, version: String, failed: &Failed) {
-        if let WatchFailure::Refused | WatchFailure::Forbidden | WatchFailure::Broken = failed.trouble.failure {
-            self.state = State::Resume(version);
+        match failed.trouble.failure {
+            WatchFailure::Refused | WatchFailure::Forbidden | WatchFailure::Broken => {
+                self.state = State::Resume(version);
+            }
+            // The API server works: after an outage every watch ends like this.
+            WatchFailure::Expired => self.failures = 0,
+            _ => {}
         }
     }
 }

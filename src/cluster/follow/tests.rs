@@ -50,7 +50,7 @@ impl Scene {
             });
         };
         let counted = Arc::clone(&metrics);
-        tokio::spawn(async move { follow(client, "pullkey", &counted, receiver, tell).await });
+        tokio::spawn(async move { follow(client, "pullkey", &counted, receiver, Arc::default(), tell).await });
         Self {
             api,
             reports,

@@ -11,6 +11,7 @@ struct Scene {
     api: Api,
     events: mpsc::UnboundedReceiver<Event<String>>,
     metrics: Arc<Metrics>,
+    nudge: Arc<Notify>,
 }
 
 impl Scene {
@@ -32,9 +33,15 @@ impl Scene {
             path: "/things".to_owned(),
             metadata_only,
         };
-        let mut watch = Watch::new(client, target, read, told);
+        let nudge = Arc::new(Notify::new());
+        let mut watch = Watch::new(client, target, read, told, Arc::clone(&nudge));
         tokio::spawn(async move { while sender.send(watch.next().await).is_ok() {} });
-        Self { api, events, metrics }
+        Self {
+            api,
+            events,
+            metrics,
+            nudge,
+        }
     }
 
     /// A watch that has listed `a` in version 5 and follows.
@@ -257,6 +264,53 @@ async fn a_version_that_is_gone_is_listed_afresh() {
         "and half a list is not told"
     );
     scene.listed_afresh().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_a_version_that_is_gone_delays_no_longer() {
+    let (mut scene, feed) = Scene::following().await;
+    feed.break_off();
+    for _ in 0..10 {
+        assert_eq!(scene.trouble().await.failure, WatchFailure::Broken);
+        scene.api.call().await.hang_up();
+    }
+    assert_eq!(scene.trouble().await.failure, WatchFailure::Broken);
+    let feed = scene.watched_from("5").await;
+    feed.send(&line("ERROR", &status(410, "too old resource version")));
+    let began = Instant::now();
+    assert_eq!(scene.trouble().await.failure, WatchFailure::Expired);
+    scene.listed_afresh().await;
+    assert!(began.elapsed() <= FIRST_PAUSE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nudge_ends_a_pause_that_nobody_asked_for() {
+    let (mut scene, feed) = Scene::following().await;
+    feed.break_off();
+    for _ in 0..10 {
+        assert_eq!(scene.trouble().await.failure, WatchFailure::Broken);
+        scene.api.call().await.hang_up();
+    }
+    assert_eq!(scene.trouble().await.failure, WatchFailure::Broken);
+    let nudge = Arc::clone(&scene.nudge);
+    let nudge_after = async |pause| {
+        tokio::time::sleep(pause).await;
+        nudge.notify_waiters();
+    };
+    let began = Instant::now();
+    nudge_after(LEAST_PAUSE / 2).await;
+    tokio::time::sleep(LEAST_PAUSE).await;
+    assert!(scene.api.is_idle(), "it has just been tried");
+    nudge_after(LEAST_PAUSE).await;
+    let call = scene.api.call().await;
+    assert!(began.elapsed() < 3 * LEAST_PAUSE);
+
+    call.answer_after(503, Some(5), &status(503, "in a moment"));
+    assert_eq!(scene.trouble().await.failure, WatchFailure::Refused);
+    let began = Instant::now();
+    nudge_after(2 * LEAST_PAUSE).await;
+    let _waits = scene.api.call().await;
+    assert!(began.elapsed() >= Duration::from_secs(5), "the API server knows best");
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,7 +28,8 @@ pub(super) fn start(
     let following = move || {
         let metrics = Arc::clone(&program.metrics);
         let tell = |report: Report<'_>| program.cluster_told(report);
-        runtime.block_on(follow(client, &own_namespace, &metrics, files, tell));
+        let nudge = program.decider.asks_again();
+        runtime.block_on(follow(client, &own_namespace, &metrics, files, nudge, tell));
         drop(ends);
     };
     thread::Builder::new()

@@ -17,6 +17,7 @@ use pullkey::cluster::namespaces::NamespaceFacts;
 use pullkey::metrics::{Metrics, Retry};
 use pullkey::rules::{Hour, Namespace, RuleSet};
 use pullkey::server::{Admit, Answer};
+use tokio::sync::Notify;
 use tracing::debug;
 
 /// Decides by the last snapshot.
@@ -25,6 +26,7 @@ pub(super) struct Decider {
     /// For how long a namespace is too new for Pods with copied secrets.
     settling: Duration,
     metrics: Arc<Metrics>,
+    asks_again: Arc<Notify>,
 }
 
 impl Decider {
@@ -34,7 +36,13 @@ impl Decider {
             snapshot: ArcSwapOption::empty(),
             settling,
             metrics,
+            asks_again: Arc::default(),
         }
+    }
+
+    /// What is notified when an API server asks about what is not known yet: it is there, then, and can be asked, too.
+    pub(super) fn asks_again(&self) -> Arc<Notify> {
+        Arc::clone(&self.asks_again)
     }
 
     /// The rules in force, if there are any yet.
@@ -108,6 +116,7 @@ impl Admit for Decider {
             }
             Err(reason) => {
                 self.metrics.retry_asked(reason);
+                self.asks_again.notify_waiters();
                 debug!(uid = ?review.uid, namespace = ?review.namespace, reason = reason.as_str(), "asked to come again");
                 Answer::RetryLater
             }

@@ -3,6 +3,8 @@
 //! In: a method, a path and a body. Out: the answer, or that there was none. Of a Secret the API server is asked for the
 //! metadata alone, so that what was written never comes back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -11,6 +13,7 @@ use hyper::{Method, Request};
 use kube::Client;
 use kube::client::Body;
 use serde::Deserialize;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::controller::FIELD_MANAGER;
@@ -25,6 +28,14 @@ const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;
 #[derive(Clone)]
 pub(super) struct Api {
     client: Client,
+    reach: Arc<Reach>,
+}
+
+/// Whether the API server is there.
+#[derive(Default)]
+struct Reach {
+    is_lost: AtomicBool,
+    is_back: Arc<Notify>,
 }
 
 /// What the API server answered.
@@ -63,7 +74,13 @@ struct Cause {
 
 impl Api {
     pub(super) fn new(client: Client) -> Self {
-        Self { client }
+        let reach = Arc::default();
+        Self { client, reach }
+    }
+
+    /// What is notified when the API server answers after it did not.
+    pub(super) fn is_back(&self) -> Arc<Notify> {
+        Arc::clone(&self.reach.is_back)
     }
 
     /// Server-side apply under our name, of which the metadata comes back.
@@ -126,7 +143,12 @@ impl Api {
                 body: body.collect_bytes().await.map_err(|_| Silence)?,
             })
         };
-        timeout(deadline, answered).await.unwrap_or(Err(Silence))
+        let reply = timeout(deadline, answered).await.unwrap_or(Err(Silence));
+        let was_lost = self.reach.is_lost.swap(reply.is_err(), Ordering::Relaxed);
+        if was_lost && reply.is_ok() {
+            self.reach.is_back.notify_waiters();
+        }
+        reply
     }
 }
 

@@ -102,7 +102,7 @@ impl<'m> Controller<'m> {
     ) -> Self {
         let style = Arc::new(settings.style);
         let plan = settings.plan;
-        let watches = Watches::start(client, &plan, &style, metrics);
+        let watches = Watches::start(client, &plan, &style, metrics, api.is_back());
         Self {
             clerk: Clerk::new(api.clone()),
             api,

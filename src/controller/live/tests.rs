@@ -65,6 +65,8 @@ struct State {
     refused: Vec<(Method, &'static str, u16, Value)>,
     /// What begins with this is not answered.
     silent: Option<&'static str>,
+    /// Whether there is nobody who could answer.
+    is_down: bool,
     /// How many more writes are answered 429.
     throttled: usize,
 }
@@ -242,6 +244,9 @@ impl Scene {
                 let target = head.uri.to_string();
                 let (sender, receiver) = mpsc::unbounded_channel();
                 let mut response = Response::new(Fed(receiver));
+                if state.lock().unwrap().is_down {
+                    return Err(io::ErrorKind::ConnectionRefused.into());
+                }
                 let reply = state.lock().unwrap().answer(&head.method, &target, &body);
                 let body = match reply {
                     Reply::Good(_) if target.contains("watch=1") => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use kube::Client;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use super::objects::{SourceObject, observe};
@@ -41,6 +41,7 @@ pub(super) struct Watches<'m> {
     client: Client,
     metrics: &'m Metrics,
     sender: mpsc::Sender<Change>,
+    nudge: Arc<Notify>,
     pub(super) changes: mpsc::Receiver<Change>,
     pub(super) tasks: JoinSet<()>,
     pub(super) told: Vec<(Resource, WatchMetrics)>,
@@ -71,12 +72,20 @@ impl Change {
 }
 
 impl<'m> Watches<'m> {
-    pub(super) fn start(client: Client, plan: &Settings, style: &Arc<Style>, metrics: &'m Metrics) -> Self {
+    /// Begins to watch. A nudge tells that the API server answers.
+    pub(super) fn start(
+        client: Client,
+        plan: &Settings,
+        style: &Arc<Style>,
+        metrics: &'m Metrics,
+        nudge: Arc<Notify>,
+    ) -> Self {
         let (sender, changes) = mpsc::channel(MOST_WAITING);
         let mut watches = Self {
             client,
             metrics,
             sender,
+            nudge,
             changes,
             tasks: JoinSet::new(),
             told: Vec::new(),
@@ -148,7 +157,7 @@ impl<'m> Watches<'m> {
             self.told.push((resource, metrics.clone()));
         }
         let target = Target { path, metadata_only };
-        let watch = Watch::new(self.client.clone(), target, read, metrics);
+        let watch = Watch::new(self.client.clone(), target, read, metrics, Arc::clone(&self.nudge));
         self.tasks.spawn(watch.tell(self.sender.clone(), change));
     }
 }

@@ -6,6 +6,7 @@ use pullkey::cluster::{Event, Key, matches};
 use pullkey::rules::compile::{Context, compile};
 use pullkey::rules::{LastMatch, Rule};
 use serde_json::{Value, json};
+use std::pin::pin;
 
 const RULES: &str = "
 {apiVersion: pullkey.dev/v1alpha1, kind: ClusterPullSecretRule, metadata: {name: labelled},
@@ -249,4 +250,17 @@ fn the_hour_is_kept_of_rules_that_match_whether_or_not_they_change_the_pod() {
             "{name}: {told:?}"
         );
     }
+}
+
+#[test]
+fn who_asks_about_an_unknown_namespace_shows_that_there_is_somebody_to_ask() {
+    let decider = decider(Duration::ZERO, Some(cluster()));
+    let asks_again = decider.asks_again();
+    let mut asked = pin!(asks_again.notified());
+    asked.as_mut().enable();
+    let spec = json!({"containers": [{"image": "a.example/x"}]});
+    outcome(&decider, &review("team-a", "CREATE", &spec));
+    assert!(!asked.as_mut().enable());
+    outcome(&decider, &review("later", "CREATE", &spec));
+    assert!(asked.as_mut().enable());
 }

@@ -125,6 +125,25 @@ async fn watches_that_break_cost_no_write_and_miss_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_long_outage_no_watch_waits_for_its_turn_to_try_again() {
+    let scene = Scene::new(State::new(1), 100);
+    sleep(SECOND).await;
+    scene.state.lock().unwrap().is_down = true;
+    for path in WATCHED {
+        scene.cut(path);
+    }
+    sleep(10 * MINUTE).await;
+    scene.state.lock().unwrap().is_down = false;
+    sleep(2 * SECOND).await;
+    for path in WATCHED {
+        scene.happens(path, "BOOKMARK", &json!({}));
+    }
+    scene.happens(NAMESPACES, "ADDED", &namespace("team-new"));
+    sleep(SECOND).await;
+    assert_eq!(scene.copied(), ["team-0", "team-new"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_happened_before_a_watch_expired_is_known_by_the_next_list() {
     let scene = Scene::new(State::new(3), 100);
     sleep(SECOND).await;
