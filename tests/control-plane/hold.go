@@ -17,8 +17,8 @@ func init() {
 }
 
 // hold runs a command that dies with this process, and with whoever holds the other end of standard input: a test
-// process can be killed at any time, and what it started must not outlive it. Signals are passed on, and the command's
-// exit status is this program's.
+// process can be killed at any time, and what it started must not outlive it. Signals are passed on, TSTP as STOP, which
+// this program could not catch, and the command's exit status is this program's.
 func hold(arguments []string) {
 	if len(arguments) == 0 {
 		fail("`hold` wants a command to run")
@@ -27,12 +27,15 @@ func hold(arguments []string) {
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
 	command.SysProcAttr = leash()
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGTSTP, syscall.SIGCONT)
 	if err := command.Start(); err != nil {
 		fail("cannot run `%s`: %v", arguments[0], err)
 	}
 	go func() {
 		for received := range signals {
+			if received == syscall.SIGTSTP {
+				received = syscall.SIGSTOP
+			}
 			_ = command.Process.Signal(received)
 		}
 	}()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -48,13 +50,17 @@ type Running struct {
 }
 
 // serve runs etcd, the API server and the controllers on loopback until standard input closes or a signal comes. They
-// and their folder are gone when it ends. Its arguments are more arguments of the API server.
+// and their folder are gone when it ends. Its arguments are more arguments of the API server. Meanwhile each line of
+// standard input is an order, see obey, and answered by a line once it is done.
 func serve(arguments []string) {
 	ending := make(chan os.Signal, 1)
 	signal.Notify(ending, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 	closed := make(chan struct{})
+	orders := make(chan string)
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			orders <- lines.Text()
+		}
 		close(closed)
 	}()
 	context, cancel := context.WithCancel(context.Background())
@@ -84,14 +90,86 @@ func serve(arguments []string) {
 		plane.stop()
 		fail("nobody reads where the control plane is: %v", err)
 	}
-	select {
-	case <-context.Done():
-	case dead := <-plane.ended:
-		tail := plane.tail(dead)
-		plane.stop()
-		fail("%s has ended by itself\n%s", dead, tail)
+	for {
+		select {
+		case <-context.Done():
+			return
+		case dead := <-plane.ended:
+			tail := plane.tail(dead)
+			plane.stop()
+			fail("%s has ended by itself\n%s", dead, tail)
+		case order := <-orders:
+			if err := plane.obey(context, order); err != nil {
+				plane.stop()
+				fail("cannot `%s`: %v", order, err)
+			}
+			fmt.Println(order)
+		}
 	}
 }
+
+// obey does what is to go wrong with the control plane while others use it, and puts it right again.
+func (plane *controlPlane) obey(context context.Context, order string) error {
+	switch order {
+	case "kill the API server":
+		return plane.kill(apiServer)
+	case "start the API server":
+		within, cancel := contextWithTimeout(context)
+		defer cancel()
+		err := errPortTaken
+		for range attempts {
+			// Its clients call all the time, and one of them may do so from that very port.
+			if errors.Is(err, errPortTaken) {
+				err = plane.startAPIServer(within)
+			}
+		}
+		return err
+	case "forget what was":
+		return plane.compact()
+	default:
+		return errors.New("there is no such order")
+	}
+}
+
+// kill ends a server as a lack of memory would.
+func (plane *controlPlane) kill(name string) error {
+	plane.servers = slices.DeleteFunc(plane.servers, func(server *exec.Cmd) bool {
+		isMeant := server.Args[0] == name
+		if isMeant {
+			_ = server.Process.Kill()
+		}
+		return isMeant
+	})
+	if dead := <-plane.ended; dead != name {
+		return fmt.Errorf("%s has ended instead\n%s", dead, plane.tail(dead))
+	}
+	return nil
+}
+
+// compact has etcd forget every version but the latest of each object.
+func (plane *controlPlane) compact() error {
+	post := func(path, body string) (answer struct{ Header struct{ Revision string } }, err error) {
+		response, err := http.Post(plane.etcdURL+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			return answer, err
+		}
+		defer func() { _ = response.Body.Close() }()
+		if response.StatusCode != http.StatusOK {
+			return answer, fmt.Errorf("etcd answers %s to %s", response.Status, path)
+		}
+		return answer, json.NewDecoder(response.Body).Decode(&answer)
+	}
+	// Any key will do: the answer says the revision.
+	current, err := post("/v3/kv/range", `{"key":"AA=="}`)
+	if err != nil {
+		return err
+	}
+	_, err = post("/v3/kv/compaction", fmt.Sprintf(`{"revision":%q,"physical":true}`, current.Header.Revision))
+	return err
+}
+
+// apiServer is its name among the servers.
+const apiServer = "kube-apiserver"
 
 var errPortTaken = errors.New("a port was taken by somebody else")
 
@@ -99,6 +177,9 @@ var errPortTaken = errors.New("a port was taken by somebody else")
 type controlPlane struct {
 	running Running
 	servers []*exec.Cmd
+	etcdURL string
+	// apiServerArguments are those that it starts with, each time.
+	apiServerArguments []string
 	// ended gets the name of each server that ends.
 	ended  chan string
 	client *http.Client
@@ -127,10 +208,10 @@ func start(context context.Context, arguments []string) (plane *controlPlane, er
 	if err != nil {
 		return plane, err
 	}
-	etcdURL := fmt.Sprintf("http://127.0.0.1:%d", etcd)
+	plane.etcdURL = fmt.Sprintf("http://127.0.0.1:%d", etcd)
 	if err := plane.run("etcd",
 		"--data-dir="+filepath.Join(folder, "etcd"), "--name=etcd",
-		"--listen-client-urls="+etcdURL, "--advertise-client-urls="+etcdURL,
+		"--listen-client-urls="+plane.etcdURL, "--advertise-client-urls="+plane.etcdURL,
 		"--listen-peer-urls=http://127.0.0.1:0", "--initial-advertise-peer-urls=http://127.0.0.1:0",
 		"--initial-cluster=etcd=http://127.0.0.1:0", "--unsafe-no-fsync", "--log-level=warn",
 	); err != nil {
@@ -146,8 +227,8 @@ func start(context context.Context, arguments []string) (plane *controlPlane, er
 	running.Token = credentials.adminToken
 	running.AuditLog = filepath.Join(folder, "audit.log")
 	running.WebhookClientAuthority = credentials.webhookClientAuthority
-	if err := plane.run("kube-apiserver", append([]string{
-		"--etcd-servers=" + etcdURL,
+	plane.apiServerArguments = append([]string{
+		"--etcd-servers=" + plane.etcdURL,
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port), "--cert-dir=" + folder,
 		// No route out of the machine is needed, nor looked for.
 		"--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24",
@@ -157,12 +238,8 @@ func start(context context.Context, arguments []string) (plane *controlPlane, er
 		"--service-account-signing-key-file=" + credentials.serviceAccountKey,
 		"--audit-policy-file=" + credentials.auditPolicy, "--audit-log-path=" + running.AuditLog,
 		"--admission-control-config-file=" + credentials.admission,
-	}, arguments...)...); err != nil {
-		return plane, err
-	}
-	if err := plane.until(within, "the API server is ready", func() bool {
-		return plane.asks("/readyz") == http.StatusOK
-	}); err != nil {
+	}, arguments...)
+	if err := plane.startAPIServer(within); err != nil {
 		return plane, err
 	}
 	if running.Kubeconfig, err = writeKubeconfig(folder, "admin", *running, running.Token); err != nil {
@@ -202,6 +279,15 @@ func start(context context.Context, arguments []string) (plane *controlPlane, er
 	})
 }
 
+func (plane *controlPlane) startAPIServer(within context.Context) error {
+	if err := plane.run(apiServer, plane.apiServerArguments...); err != nil {
+		return err
+	}
+	return plane.until(within, "the API server is ready", func() bool {
+		return plane.asks("/readyz") == http.StatusOK
+	})
+}
+
 func contextWithTimeout(parent context.Context) (context.Context, context.CancelFunc) {
 	timeout := startTimeout
 	if text := os.Getenv("KUBEBUILDER_CONTROLPLANE_START_TIMEOUT"); text != "" {
@@ -220,7 +306,8 @@ func (plane *controlPlane) run(name string, arguments ...string) error {
 	if err != nil {
 		return err
 	}
-	log, err := os.Create(filepath.Join(plane.running.Folder, name+".log"))
+	// A server that is started once more goes on with its log.
+	log, err := os.OpenFile(filepath.Join(plane.running.Folder, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}

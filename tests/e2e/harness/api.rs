@@ -28,6 +28,16 @@ impl Api {
 
     /// Any call; a body is JSON unless the patch's type says otherwise.
     pub(crate) async fn call(&self, method: Method, path: &str, content_type: &str, body: Option<&Value>) -> Answer {
+        self.try_call(method, path, content_type, body).await.unwrap()
+    }
+
+    async fn try_call(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Option<&Value>,
+    ) -> kube::Result<Answer> {
         let body = body.map_or_else(Vec::new, |body| serde_json::to_vec(body).unwrap());
         let request = Request::builder()
             .method(method)
@@ -35,15 +45,20 @@ impl Api {
             .header("content-type", content_type)
             .body(Body::from(body))
             .unwrap();
-        let response = self.client.send(request).await.unwrap();
+        let response = self.client.send(request).await?;
         let (head, body) = response.into_parts();
-        let body = body.collect_bytes().await.unwrap();
+        let body = body.collect_bytes().await?;
         let warnings = head.headers.get_all("warning").iter();
-        Answer {
+        Ok(Answer {
             status: head.status.as_u16(),
             warnings: warnings.map(|warning| text_of(warning.to_str().unwrap())).collect(),
             object: serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body))),
-        }
+        })
+    }
+
+    /// What a GET gives, unless nobody answers.
+    pub(crate) async fn try_get(&self, path: &str) -> Option<Answer> {
+        self.try_call(Method::GET, path, "application/json", None).await.ok()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -8,11 +8,11 @@
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
 
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
@@ -28,9 +28,9 @@ pub(crate) struct ControlPlane {
 /// One of ours.
 struct Running {
     facts: Value,
-    /// The servers end when its standard input closes, which is when this is dropped or the process ends.
-    #[expect(dead_code, reason = "what counts is how long it lives")]
-    program: Child,
+    /// Where the program takes orders, and where it says that they are done. The servers end when its standard input
+    /// closes, which is when this is dropped or the process ends.
+    program: Mutex<(Child, BufReader<ChildStdout>)>,
 }
 
 /// The control plane of this test process.
@@ -82,12 +82,21 @@ impl Running {
             .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
+        let mut said = BufReader::new(program.stdout.take().unwrap());
         let mut line = String::new();
-        BufReader::new(program.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        said.read_line(&mut line).unwrap();
         let facts = serde_json::from_str(&line).unwrap_or_else(|_| panic!("the control plane does not start"));
+        let program = Mutex::new((program, said));
         Self { facts, program }
+    }
+
+    /// Has the program do something, and waits until it is done.
+    fn order(&self, order: &str) {
+        let (program, said) = &mut *self.program.lock().unwrap();
+        writeln!(program.stdin.as_mut().unwrap(), "{order}").unwrap();
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert_eq!(line.trim_end(), order, "what the program says when it is done");
     }
 
     fn fact(&self, name: &str) -> &str {
@@ -109,6 +118,26 @@ impl ControlPlane {
             .as_ref()
             .expect("a control plane of ours")
             .fact("kubeconfig")
+    }
+
+    /// Kills the API server of one that is ours.
+    pub(crate) fn kill_api_server(&self) {
+        self.order("kill the API server");
+    }
+
+    /// Starts it again, and waits until it is ready.
+    pub(crate) fn start_api_server(&self) {
+        self.order("start the API server");
+    }
+
+    /// Has etcd forget what was before: whoever did not hear of it in time never will.
+    pub(crate) fn compact(&self) {
+        self.order("forget what was");
+    }
+
+    fn order(&self, order: &str) {
+        let running = self.running.as_ref().expect("a control plane of ours");
+        tokio::task::block_in_place(|| running.order(order));
     }
 
     /// A client of a member of `system:masters`. It belongs to the runtime that it is made in.
