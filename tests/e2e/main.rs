@@ -33,3 +33,4 @@ mod rewritten;
 mod rollout;
 mod scope;
 mod selection;
+mod trouble;

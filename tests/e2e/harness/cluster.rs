@@ -2,7 +2,8 @@
 //!
 //! In: shell scripts of an admin, who has `kubectl` and `pullkey`. Out: a control plane of its own and what the harness
 //! plays on it: the way to Services, which the API server takes through a proxy here, as on clusters whose control plane
-//! is apart from the nodes, and a node that runs the Pods of Pullkey's namespace. It stops with the test.
+//! is apart from the nodes, and a node that runs the Pods of Pullkey's namespace. Its API server can be lost for a while.
+//! It stops with the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -20,7 +21,7 @@ use tempfile::{NamedTempFile, TempDir};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::runtime;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -40,17 +41,32 @@ const PODS: &str = "/api/v1/namespaces/pullkey/pods";
 pub(crate) struct Cluster {
     /// Plays until it is told to stop, in a runtime of its own: whatever a test does, Pods go on.
     player: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
-    replicas: Arc<Mutex<Replicas>>,
+    node: Arc<Node>,
     pub(crate) api: Api,
     plane: Arc<ControlPlane>,
     /// The admin's working directory.
     pub(crate) directory: TempDir,
 }
 
+/// The time in which a cluster has no API server.
+pub(crate) struct Outage<'c> {
+    plane: &'c ControlPlane,
+    #[expect(dead_code, reason = "the node waits for its end: it can do nothing either")]
+    rounds: MutexGuard<'c, ()>,
+}
+
 /// What a script said.
 pub(crate) struct Said {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+/// A node.
+#[derive(Default)]
+struct Node {
+    replicas: Mutex<Replicas>,
+    /// Held while it asks the API server what to do.
+    rounds: Mutex<()>,
 }
 
 /// The Pods that run on the node, by name.
@@ -60,6 +76,8 @@ type Replicas = BTreeMap<String, Running>;
 struct Running {
     replica: Replica,
     is_webhook: bool,
+    /// Whether it was stopped by a signal, so that it answers nobody.
+    is_stopped: bool,
     /// What was told of it.
     ready: Option<bool>,
     /// Whether it was asked to end.
@@ -92,9 +110,9 @@ impl Cluster {
         let plane = Arc::new(ControlPlane::another(&[arguments, &[&argument]].concat()));
         let api = plane.api().await;
 
-        let replicas = Arc::default();
+        let node = Arc::default();
         let (stop, stopped) = oneshot::channel();
-        let parts = (Arc::clone(&plane), Arc::clone(&replicas));
+        let parts = (Arc::clone(&plane), Arc::clone(&node));
         let player = thread::spawn(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -106,7 +124,7 @@ impl Cluster {
         });
         Self {
             player: Some((stop, player)),
-            replicas,
+            node,
             api,
             plane,
             directory,
@@ -142,6 +160,70 @@ impl Cluster {
         self.plane.api_with(token["status"]["token"].as_str().unwrap()).await
     }
 
+    /// A client of a member of `system:masters`, for a runtime that the cluster outlives.
+    pub(crate) async fn client(&self) -> Api {
+        self.plane.api().await
+    }
+
+    /// Kills the API server. Everything else goes on.
+    pub(crate) async fn lose_api_server(&self) -> Outage<'_> {
+        let rounds = self.node.rounds.lock().await;
+        self.plane.kill_api_server();
+        Outage {
+            plane: &self.plane,
+            rounds,
+        }
+    }
+
+    /// Has etcd forget what was before.
+    pub(crate) fn compact(&self) {
+        self.plane.compact();
+    }
+
+    /// The names of the controller's Pods on the node.
+    pub(crate) async fn controllers(&self) -> Vec<String> {
+        let replicas = self.node.replicas.lock().await;
+        let controllers = replicas.iter().filter(|(_, running)| !running.is_webhook);
+        controllers.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Those of them that say that they lead.
+    pub(crate) async fn leaders(&self) -> Vec<String> {
+        let mut leaders = Vec::new();
+        for (name, running) in &*self.node.replicas.lock().await {
+            if !running.is_stopped && running.replica.metric("pullkey_leader", "").await > 0.0 {
+                leaders.push(name.clone());
+            }
+        }
+        leaders
+    }
+
+    /// Stops a Pod where it stands, or has it go on as if nothing had been.
+    pub(crate) async fn stop(&self, pod: &str, is_stopped: bool) {
+        let mut replicas = self.node.replicas.lock().await;
+        let running = replicas.get_mut(pod).unwrap();
+        running.is_stopped = is_stopped;
+        running.replica.signal(if is_stopped { "TSTP" } else { "CONT" });
+    }
+
+    /// The sum of a metric of a Pod over all its labels that hold `labels`.
+    pub(crate) async fn metric(&self, pod: &str, metric: &str, labels: &str) -> f64 {
+        self.node.replicas.lock().await[pod]
+            .replica
+            .metric(metric, labels)
+            .await
+    }
+
+    /// Whether a Pod says that it is ready.
+    pub(crate) async fn is_ready(&self, pod: &str) -> bool {
+        is_ready(self.node.replicas.lock().await[pod].replica.target.health).await
+    }
+
+    /// What a Pod has logged.
+    pub(crate) async fn log(&self, pod: &str) -> String {
+        self.node.replicas.lock().await[pod].replica.log()
+    }
+
     /// The API server's audit events so far.
     pub(crate) fn audit_events(&self) -> Vec<Value> {
         self.plane.audit_events()
@@ -149,7 +231,7 @@ impl Cluster {
 
     /// The names of the webhook's Pods on the node.
     pub(crate) async fn pods(&self) -> BTreeSet<String> {
-        let replicas = self.replicas.lock().await;
+        let replicas = self.node.replicas.lock().await;
         let webhooks = replicas.iter().filter(|(_, running)| running.is_webhook);
         webhooks.map(|(name, _)| name.clone()).collect()
     }
@@ -157,7 +239,14 @@ impl Cluster {
     /// The least value of a metric on all of them.
     pub(crate) async fn least(&self, metric: &str, labels: &str) -> f64 {
         let mut least = f64::INFINITY;
-        for running in self.replicas.lock().await.values().filter(|running| running.is_webhook) {
+        for running in self
+            .node
+            .replicas
+            .lock()
+            .await
+            .values()
+            .filter(|running| running.is_webhook)
+        {
             least = least.min(running.replica.metric(metric, labels).await);
         }
         least
@@ -165,10 +254,24 @@ impl Cluster {
 
     /// Brings their volumes up to the objects that they show.
     pub(crate) async fn refresh_volumes(&self) {
-        for running in self.replicas.lock().await.values().filter(|running| running.is_webhook) {
+        for running in self
+            .node
+            .replicas
+            .lock()
+            .await
+            .values()
+            .filter(|running| running.is_webhook)
+        {
             running.replica.refresh_volumes(&self.api).await;
             running.replica.signal("HUP");
         }
+    }
+}
+
+impl Outage<'_> {
+    /// Starts the API server again, on the same etcd, and waits until it is ready.
+    pub(crate) fn end(self) {
+        self.plane.start_api_server();
     }
 }
 
@@ -182,13 +285,13 @@ impl Drop for Cluster {
 }
 
 /// Plays what a cluster has besides its control plane.
-async fn play(socket: &Path, plane: &ControlPlane, replicas: &Mutex<Replicas>) {
+async fn play(socket: &Path, plane: &ControlPlane, node: &Node) {
     let api = plane.api().await;
     let proxy = UnixListener::bind(socket).unwrap();
     let balancer = Balancer::start().await;
     tokio::join!(
         lead_to_services(&proxy, &api, &balancer),
-        run_pods(plane, &api, &balancer, replicas)
+        run_pods(plane, &api, &balancer, node)
     );
 }
 
@@ -198,7 +301,8 @@ async fn lead_to_services(proxy: &UnixListener, api: &Api, balancer: &Balancer) 
     loop {
         let (client, _) = proxy.accept().await.unwrap();
         while tunnels.try_join_next().is_some() {}
-        let service = api.get(SERVICE).await.object["spec"].clone();
+        let answer = api.try_get(SERVICE).await;
+        let service = answer.map_or(Value::Null, |answer| answer.object["spec"].clone());
         let address = service["clusterIP"].as_str().zip(service["ports"][0]["port"].as_u64());
         let address = address.map(|(address, port)| format!("{address}:{port}"));
         let balancer = balancer.address;
@@ -222,11 +326,12 @@ async fn lead(client: UnixStream, service: Option<String>, balancer: SocketAddr)
 }
 
 /// Does what a scheduler and a kubelet do with Pullkey's Pods.
-async fn run_pods(plane: &ControlPlane, api: &Api, balancer: &Balancer, replicas: &Mutex<Replicas>) {
+async fn run_pods(plane: &ControlPlane, api: &Api, balancer: &Balancer, node: &Node) {
     loop {
+        let round = node.rounds.lock().await;
         let list = api.get(PODS).await.good();
         let pods = list["items"].as_array().unwrap();
-        let mut replicas = replicas.lock().await;
+        let mut replicas = node.replicas.lock().await;
         for pod in pods {
             look_after(pod, plane, api, balancer, &mut replicas).await;
         }
@@ -240,6 +345,7 @@ async fn run_pods(plane: &ControlPlane, api: &Api, balancer: &Balancer, replicas
             is_there
         });
         drop(replicas);
+        drop(round);
         sleep(GLANCE).await;
     }
 }
@@ -268,6 +374,7 @@ async fn look_after(pod: &Value, plane: &ControlPlane, api: &Api, balancer: &Bal
             let running = Running {
                 replica,
                 is_webhook,
+                is_stopped: false,
                 ready: None,
                 ends: false,
             };
@@ -288,7 +395,7 @@ async fn look_after(pod: &Value, plane: &ControlPlane, api: &Api, balancer: &Bal
                 api.delete(&format!("{path}?gracePeriodSeconds=0")).await;
                 return;
             }
-            let ready = is_ready(running.replica.target.health).await;
+            let ready = !running.is_stopped && is_ready(running.replica.target.health).await;
             if running.ready != Some(ready) {
                 let status = if ready { "True" } else { "False" };
                 let change = json!({"status": {

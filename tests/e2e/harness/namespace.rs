@@ -19,12 +19,16 @@ impl Namespace {
 
     /// One of that name.
     pub(crate) async fn named(name: &str, labels: &Value) -> Self {
-        let api = control_plane().api().await;
+        Self::on(&control_plane().api().await, name, labels).await
+    }
+
+    /// One of that name on that cluster.
+    pub(crate) async fn on(api: &Api, name: &str, labels: &Value) -> Self {
         let object = json!({"metadata": {"name": name, "labels": labels}});
         api.create("/api/v1/namespaces", &object).await.good();
         let namespace = Self {
             name: name.to_owned(),
-            api,
+            api: api.clone(),
         };
         namespace.has_account("default").await;
         namespace
