@@ -96,6 +96,10 @@ describe! {
         "Whether this replica of the controller is the one that writes";
     CERTIFICATE_NOT_AFTER = "pullkey_certificate_not_after_timestamp_seconds", [],
         "End of the serving certificate's validity, in Unix time";
+    CERTIFICATE_NOT_BEFORE = "pullkey_certificate_not_before_timestamp_seconds", [],
+        "Begin of the serving certificate's validity, in Unix time";
+    CERTIFICATE_REFUSED = "pullkey_certificate_refused", [],
+        "Whether the certificate files as they are now cannot be used, and what was read before is served";
     CERTIFICATE_RELOADS = "pullkey_certificate_reloads_total", ["result"],
         "Reloads of a changed serving certificate";
     BUILD = "pullkey_build_info", ["version"],
@@ -202,6 +206,8 @@ labels! {
         UnknownNamespace = "unknown_namespace",
         /// The Pod's namespace is new, and may get its copies at any moment.
         NewNamespace = "new_namespace",
+        /// Too many reviews are in flight.
+        Busy = "busy",
     }
 }
 
@@ -229,13 +235,15 @@ pub struct Metrics {
     shadow_decisions: Counter,
     invalid_images: Counter,
     panics: Counters<Stage>,
-    rules: Gauge,
+    rules: Kept<Gauge>,
     rules_files_refused: Gauge,
     rules_reloads: Counters<Reload>,
     retries: Counters<Retry>,
     watches: Watches,
     copies: Copies,
-    certificate_not_after: Gauge,
+    certificate_not_after: Kept<Gauge>,
+    certificate_not_before: Kept<Gauge>,
+    certificate_refused: Kept<Gauge>,
     certificate_reloads: Counters<Reload>,
 }
 
@@ -286,13 +294,15 @@ impl Metrics {
         let shadow_decisions = register(&mut registry, SHADOW_DECISIONS, Counter::default());
         let invalid_images = register(&mut registry, INVALID_IMAGES, Counter::default());
         let panics = Counters::register(&mut registry, PANICS);
-        let rules = register(&mut registry, RULES, Gauge::default());
+        let rules = register(&mut registry, RULES, Kept::default());
         let rules_files_refused = register(&mut registry, RULES_FILES_REFUSED, Gauge::default());
         let rules_reloads = Counters::register(&mut registry, RULES_RELOADS);
         let retries = Counters::register(&mut registry, RETRIES);
         let watches = Watches::register(&mut registry);
         let copies = Copies::register(&mut registry);
-        let certificate_not_after = register(&mut registry, CERTIFICATE_NOT_AFTER, Gauge::default());
+        let certificate_not_after = register(&mut registry, CERTIFICATE_NOT_AFTER, Kept::default());
+        let certificate_not_before = register(&mut registry, CERTIFICATE_NOT_BEFORE, Kept::default());
+        let certificate_refused = register(&mut registry, CERTIFICATE_REFUSED, Kept::default());
         let certificate_reloads = Counters::register(&mut registry, CERTIFICATE_RELOADS);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register(BUILD.registered_name(), BUILD.help, version);
@@ -319,6 +329,8 @@ impl Metrics {
             watches,
             copies,
             certificate_not_after,
+            certificate_not_before,
+            certificate_refused,
             certificate_reloads,
         }
     }
@@ -370,7 +382,7 @@ impl Metrics {
 
     /// So many rules are in force now.
     pub fn set_rules(&self, rules: usize) {
-        self.rules.set(gauge_value(rules));
+        self.rules.keep(Gauge::default).set(gauge_value(rules));
     }
 
     /// So many files are not in force as they stand on disk.
@@ -400,9 +412,21 @@ impl Metrics {
         self.copies.begin()
     }
 
-    /// The certificate that is served now is valid until then.
-    pub fn set_certificate_not_after(&self, not_after: SystemTime) {
-        self.certificate_not_after.set(unix_seconds(not_after));
+    /// The certificate that is served now is valid from then until then.
+    pub fn set_certificate(&self, not_before: SystemTime, not_after: SystemTime) {
+        let told = [
+            (&self.certificate_not_before, not_before),
+            (&self.certificate_not_after, not_after),
+        ];
+        for (metric, instant) in told {
+            metric.keep(Gauge::default).set(unix_seconds(instant));
+        }
+    }
+
+    /// Whether the certificate files as they are now cannot be used.
+    pub fn set_certificate_refused(&self, is_refused: bool) {
+        let refused = self.certificate_refused.keep(Gauge::default);
+        refused.set(i64::from(is_refused));
     }
 
     /// A changed certificate was read again.
@@ -529,6 +553,9 @@ mod tests {
         let metrics = Metrics::new(["no_match"]);
         let _ = metrics.watch(Resource::Namespaces, UNIX_EPOCH);
         let _ = metrics.copies();
+        metrics.set_rules(1);
+        metrics.set_certificate(UNIX_EPOCH, UNIX_EPOCH);
+        metrics.set_certificate_refused(false);
         let told = samples(&metrics.encode());
         let described = TABLE.iter().map(|metric| {
             let labels = metric.labels.iter().map(|label| (*label).to_owned()).collect();
@@ -540,7 +567,9 @@ mod tests {
     #[test]
     fn what_has_no_labels_is_told_without_braces_and_not_by_programs_that_have_no_part_in_it() {
         let metrics = Metrics::new([]);
-        assert!(!metrics.encode().contains("pullkey_leader"));
+        for metric in ["pullkey_leader", "pullkey_rules ", "pullkey_certificate_not_after"] {
+            assert!(!metrics.encode().contains(metric), "{metric}");
+        }
         metrics.copies().set_leader(true);
         metrics.copies().newborn_served(Duration::from_millis(1));
         let told = metrics.encode();
@@ -564,7 +593,7 @@ mod tests {
     #[test]
     fn each_event_moves_its_own_number() {
         type Event = fn(&Metrics);
-        let events: [(Event, &str); 22] = [
+        let events: [(Event, &str); 24] = [
             (
                 |metrics| metrics.request_answered(Code::ContentTooLarge),
                 "pullkey_requests_total{code=\"413\"} 1",
@@ -629,8 +658,16 @@ mod tests {
                 "pullkey_objects_refused{resource=\"namespaces\"} 1",
             ),
             (
-                |metrics| metrics.set_certificate_not_after(UNIX_EPOCH + Duration::from_hours(500_000)),
+                |metrics| metrics.set_certificate(UNIX_EPOCH, UNIX_EPOCH + Duration::from_hours(500_000)),
                 "pullkey_certificate_not_after_timestamp_seconds 1800000000",
+            ),
+            (
+                |metrics| metrics.set_certificate(UNIX_EPOCH + Duration::from_secs(9), UNIX_EPOCH),
+                "pullkey_certificate_not_before_timestamp_seconds 9",
+            ),
+            (
+                |metrics| metrics.set_certificate_refused(true),
+                "pullkey_certificate_refused 1",
             ),
             (
                 |metrics| metrics.certificate_reloaded(Reload::Failure),

@@ -302,6 +302,7 @@ async fn above_the_in_flight_limit_callers_are_told_to_come_back() {
     assert_eq!(answer.headers[header::RETRY_AFTER], "1");
     assert!(!answer.headers.contains_key(header::CONNECTION));
     assert_eq!(answer.body, "too many reviews are in flight: try again in a second");
+    assert!(server.counts("pullkey_retries_asked_total{reason=\"busy\"} 1"));
 
     sender.send(Ok(review("first").into())).unwrap();
     drop(sender);

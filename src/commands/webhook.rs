@@ -19,6 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use kube::Client;
 use pullkey::admission::SkipReason;
+use pullkey::certs::judge::Facts;
 use pullkey::certs::load::Files;
 use pullkey::certs::watch::{Look, Watch};
 use pullkey::certs::{files, rfc3339};
@@ -91,7 +92,7 @@ pub(super) fn run(args: &WebhookArgs) -> Result<ExitStatus, Failure> {
     if let Some(loaded) = &loaded {
         program.files_loaded(loaded);
     }
-    program.certificate_in_use(certificate.facts().not_after);
+    program.certificate_in_use(certificate.facts());
 
     let sources = Sources {
         files,
@@ -316,16 +317,29 @@ impl Program {
         rules
     }
 
-    fn certificate_in_use(&self, not_after: SystemTime) {
-        self.readiness.certificate_loaded(not_after);
-        self.metrics.set_certificate_not_after(not_after);
+    fn certificate_in_use(&self, facts: &Facts) {
+        self.readiness.certificate_loaded(facts.not_after);
+        self.metrics.set_certificate(facts.not_before, facts.not_after);
+        self.metrics.set_certificate_refused(false);
     }
 
     fn certificate_looked_at(&self, look: Look) {
+        let refusal = match &look {
+            Look::Refused { reason, .. } => {
+                let reason = chain(reason);
+                Some(format!(
+                    "the certificate files are refused, what was served before is served on: {reason}"
+                ))
+            }
+            Look::Unchanged | Look::Replaced(_) => None,
+        };
+        self.readiness
+            .set_notes("certificate", refusal.iter().cloned().collect());
+        self.metrics.set_certificate_refused(refusal.is_some());
         match look {
             Look::Unchanged | Look::Refused { repeated: true, .. } => {}
             Look::Replaced(facts) => {
-                self.certificate_in_use(facts.not_after);
+                self.certificate_in_use(&facts);
                 self.metrics.certificate_reloaded(Reload::Success);
                 info!(
                     not_after = rfc3339(facts.not_after),
@@ -334,12 +348,7 @@ impl Program {
             }
             Look::Refused { reason, .. } => {
                 self.metrics.certificate_reloaded(Reload::Failure);
-                let hint = reason.hint();
-                error!(
-                    hint,
-                    "the certificate files are refused, what was served before is served on: {}",
-                    chain(&reason)
-                );
+                error!(hint = reason.hint(), "{}", refusal.unwrap_or_default());
             }
         }
     }

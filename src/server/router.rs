@@ -5,7 +5,7 @@ use super::admit::{Admit, answer};
 use super::body::{Incomplete, Room};
 use super::refusal::Refusal;
 use super::wait::longest_wait;
-use crate::metrics::{Code, Metrics};
+use crate::metrics::{Code, Metrics, Retry};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -95,6 +95,9 @@ impl Webhook {
 
     fn refuse(&self, refusal: Refusal, version: Version) -> Response {
         self.metrics.request_answered(refusal.code());
+        if let Refusal::Busy { .. } = refusal {
+            self.metrics.retry_asked(Retry::Busy);
+        }
         tracing::debug!(code = ?refusal.code(), "refused a request: {refusal}");
         refusal.into_response(version)
     }

@@ -129,14 +129,19 @@ async fn a_volume_of_certificates_is_followed_and_a_broken_pair_is_not() {
             ))
             .await;
         assert!(webhook.shows(&pairs[1]).await);
+        webhook.counts("pullkey_certificate_refused 1").await;
     }
     webhook.says("the key does not belong to the certificate").await;
     webhook.says("No such file or directory").await;
-    assert!(webhook.get("/readyz").await.starts_with("HTTP/1.1 200"));
+    let ready = webhook.get("/readyz?verbose").await;
+    let note = "note: the certificate files are refused, what was served before is served on: ";
+    assert!(ready.starts_with("HTTP/1.1 200") && ready.contains(note), "{ready}");
 
     shelf.swap("tls/..data", "..2026_1");
     webhook.signal("HUP");
     eventually("the good certificate", async || webhook.shows(&pairs[0]).await).await;
+    webhook.counts("pullkey_certificate_refused 0").await;
+    assert!(!webhook.get("/readyz?verbose").await.contains("note:"));
 }
 
 #[tokio::test]
