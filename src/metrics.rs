@@ -69,7 +69,7 @@ describe! {
     RETRIES = "pullkey_retries_asked_total", ["reason"],
         "Reviews answered 503, for the API server to ask again";
     WATCH_PROGRESS = "pullkey_watch_progress_timestamp_seconds", ["resource"],
-        "When a watch last heard from the API server, in Unix time";
+        "When a watch last heard from the API server, in Unix time; of several the one that waits longest";
     WATCH_LISTS = "pullkey_watch_lists_total", ["resource"],
         "Complete lists that were taken, the first one included";
     WATCH_FAILURES = "pullkey_watch_failures_total", ["resource", "reason"],
@@ -583,6 +583,18 @@ mod tests {
             assert!(told.lines().any(|told| told == line), "{line} missing");
         }
         assert!(!told.contains("{}"), "{told}");
+    }
+
+    #[test]
+    fn no_watch_hides_that_another_one_of_the_same_resource_stands_still() {
+        let metrics = Metrics::new([]);
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let [first, second] = [3, 5].map(|seconds| metrics.watch(Resource::Sources, at(seconds)));
+        for (watch, seconds, told) in [(&second, 20, 3), (&first, 11, 11), (&first, 30, 20)] {
+            watch.progressed(at(seconds));
+            let line = format!("pullkey_watch_progress_timestamp_seconds{{resource=\"sources\"}} {told}");
+            assert!(metrics.encode().lines().any(|told| told == line), "{line}");
+        }
     }
 
     #[test]

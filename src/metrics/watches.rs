@@ -4,10 +4,15 @@ use super::{
     Counters, Label, OBJECTS, OBJECTS_REFUSED, WATCH_FAILURES, WATCH_LISTS, WATCH_PROGRESS, gauge_value, register,
     unix_seconds,
 };
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 labels! {
@@ -53,7 +58,7 @@ labels! {
 /// The metrics of all watches, in which one that does not run has no part: it makes no progress that could be missed.
 #[derive(Debug)]
 pub(super) struct Watches {
-    progress: Family<Labels<1>, Gauge>,
+    progress: Family<Labels<1>, Oldest>,
     lists: Family<Labels<1>, Counter>,
     failures: Family<Labels<2>, Counter>,
     objects: Family<Labels<1>, Gauge>,
@@ -62,10 +67,14 @@ pub(super) struct Watches {
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
+/// One instant for each watch of a resource, in seconds, of which the oldest is told: none hides that another stands still.
+#[derive(Debug, Clone, Default)]
+struct Oldest(Arc<Mutex<Vec<Arc<AtomicI64>>>>);
+
 /// What is told of one watch.
 #[derive(Debug, Clone)]
 pub struct WatchMetrics {
-    progress: Gauge,
+    progress: Arc<AtomicI64>,
     lists: Counter,
     failures: Counters<WatchFailure>,
     objects: Gauge,
@@ -90,22 +99,46 @@ impl Watches {
             let labels = [name, ("reason", failure.as_str())];
             (*failure, self.failures.get_or_create_owned(&labels))
         };
-        let watch = WatchMetrics {
-            progress: self.progress.get_or_create_owned(&[name]),
+        WatchMetrics {
+            progress: self.progress.get_or_create_owned(&[name]).begin(now),
             lists: self.lists.get_or_create_owned(&[name]),
             failures: Counters(WatchFailure::ALL.iter().map(failure).collect()),
             objects: self.objects.get_or_create_owned(&[name]),
             refused: self.refused.get_or_create_owned(&[name]),
-        };
-        watch.progressed(now);
-        watch
+        }
     }
+}
+
+impl Oldest {
+    /// One more of them.
+    fn begin(&self, now: SystemTime) -> Arc<AtomicI64> {
+        let instant = Arc::new(AtomicI64::new(unix_seconds(now)));
+        let mut instants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        instants.push(Arc::clone(&instant));
+        instant
+    }
+}
+
+impl EncodeMetric for Oldest {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let instants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let instants = instants.iter().map(|instant| instant.load(Ordering::Relaxed));
+        encoder.encode_gauge(&instants.min().unwrap_or_default())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
+}
+
+impl TypedMetric for Oldest {
+    const TYPE: MetricType = MetricType::Gauge;
 }
 
 impl WatchMetrics {
     /// The API server said something, be it only that there is nothing new.
     pub fn progressed(&self, now: SystemTime) {
-        self.progress.set(unix_seconds(now));
+        self.progress.store(unix_seconds(now), Ordering::Relaxed);
     }
 
     /// A complete list was taken.
