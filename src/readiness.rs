@@ -24,6 +24,8 @@ const DEAD_AFTER: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Readiness {
     parts: RwLock<Parts>,
+    /// What has to be had first, as the report calls it.
+    first: &'static str,
     /// Whether the program serves TLS.
     needs_certificate: bool,
     started: Instant,
@@ -34,8 +36,8 @@ pub struct Readiness {
 #[derive(Debug, Default)]
 struct Parts {
     has_rules: bool,
-    /// Why there are none yet, if more is known than that.
-    awaited: Option<String>,
+    /// What there has to be before, and why it is not.
+    awaited: Vec<String>,
     certificate_not_after: Option<SystemTime>,
     is_draining: bool,
     notes: BTreeMap<&'static str, Vec<String>>,
@@ -52,6 +54,7 @@ impl Default for Readiness {
     fn default() -> Self {
         Self {
             parts: RwLock::default(),
+            first: "rules",
             needs_certificate: true,
             started: Instant::now(),
             beat: AtomicU64::new(0),
@@ -60,10 +63,11 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// Of a program that serves no TLS.
+    /// Of a controller: it needs to know the cluster, and serves no TLS.
     #[must_use]
-    pub fn without_certificate() -> Self {
+    pub fn of_controller() -> Self {
         Self {
+            first: "cluster",
             needs_certificate: false,
             ..Self::default()
         }
@@ -74,9 +78,9 @@ impl Readiness {
         self.write().has_rules = true;
     }
 
-    /// What the first rules wait for. Says nothing once there are some.
-    pub fn rules_awaited(&self, what: String) {
-        self.write().awaited = Some(what);
+    /// What the first rules wait for, and why. Says nothing once there are some.
+    pub fn awaits(&self, what: Vec<String>) {
+        self.write().awaited = what;
     }
 
     /// What an operator should know although it does not make the program unready, such as files that were refused.
@@ -101,9 +105,10 @@ impl Readiness {
         let parts = self.read();
         let rules = if parts.has_rules {
             Ok(())
+        } else if parts.awaited.is_empty() {
+            Err("no rules have been loaded yet".to_owned())
         } else {
-            let awaited = parts.awaited.as_deref();
-            Err(awaited.unwrap_or("no rules have been loaded yet").to_owned())
+            Err(parts.awaited.join("; "))
         };
         let certificate = match parts.certificate_not_after {
             None => Err("no certificate has been loaded yet".to_owned()),
@@ -118,10 +123,14 @@ impl Readiness {
             Ok(())
         };
         Report {
-            parts: [("rules", rules), ("certificate", certificate), ("shutdown", draining)]
-                .into_iter()
-                .filter(|(name, _)| *name != "certificate" || self.needs_certificate)
-                .collect(),
+            parts: [
+                (self.first, rules),
+                ("certificate", certificate),
+                ("shutdown", draining),
+            ]
+            .into_iter()
+            .filter(|(name, _)| *name != "certificate" || self.needs_certificate)
+            .collect(),
             notes: parts.notes.values().flatten().cloned().collect(),
         }
     }
@@ -189,8 +198,9 @@ mod tests {
                         [+]shutdown ok\nreadyz check failed\n";
         assert_eq!(readiness.report(now).to_string(), expected);
 
-        readiness.rules_awaited("namespaces: the API server cannot be reached".to_owned());
-        let expected = "[-]rules failed: namespaces: the API server cannot be reached\n";
+        let awaited = ["namespaces: the API server cannot be reached", "copies: not yet"];
+        readiness.awaits(awaited.map(str::to_owned).to_vec());
+        let expected = "[-]rules failed: namespaces: the API server cannot be reached; copies: not yet\n";
         assert!(readiness.report(now).to_string().starts_with(expected));
 
         readiness.rules_loaded();

@@ -28,3 +28,6 @@ pub mod watch;
 
 pub use event::{Bad, Event, Key, Trouble};
 pub use snapshot::Snapshot;
+
+/// Why there is no list of something of which nothing else is known.
+pub(crate) const NOT_YET: &str = "it has not been listed yet";

@@ -10,7 +10,7 @@ use super::namespaces::NamespaceFacts;
 use super::rules::{Finding, InForce, RuleObject, RuleObjects};
 use super::service_accounts::Strict;
 use super::snapshot::Known;
-use super::{Event, Snapshot, Trouble};
+use super::{Event, NOT_YET, Snapshot, Trouble};
 use crate::metrics::Resource;
 use crate::rules::{Kind, RuleSet};
 
@@ -65,7 +65,7 @@ impl Change {
 impl State {
     /// Nothing is known yet of any of these.
     pub(super) fn new(resources: &[Resource]) -> Self {
-        let not_yet = |resource: &Resource| (*resource, "it has not been listed yet".to_owned());
+        let not_yet = |resource: &Resource| (*resource, NOT_YET.to_owned());
         Self {
             files: None,
             objects: RuleObjects::default(),

@@ -37,7 +37,7 @@ async fn serve(args: &ControllerArgs, settings: Settings) -> Result<ExitStatus, 
     let mut signals = Ends::new()?;
     let client = cluster::connect().await?;
     let metrics = Arc::new(Metrics::new([]));
-    let readiness = Arc::new(Readiness::without_certificate());
+    let readiness = Arc::new(Readiness::of_controller());
     let health = bind_health(args.health.listen, &readiness, &metrics, Router::new()).await?;
     let address = health.as_ref().map(|health| format!("http://{}", health.local_addr()));
     let sources = args.source_namespace.join(", ");

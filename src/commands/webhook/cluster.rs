@@ -52,9 +52,9 @@ impl Program {
                 log_finding(&finding.diagnostic);
             }
         }
-        if let Some((resource, why)) = report.awaited.first() {
-            self.readiness.rules_awaited(format!("{}: {why}", resource.as_str()));
-        }
+        let awaited = report.awaited.iter();
+        let awaited = awaited.map(|(resource, why)| format!("{}: {why}", resource.as_str()));
+        self.readiness.awaits(awaited.collect());
         let refused = report.refused.iter();
         let notes = refused.map(|(resource, refused)| format!("{refused} of {} skipped", resource.as_str()));
         self.readiness.set_notes("objects", notes.collect());

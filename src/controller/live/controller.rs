@@ -22,7 +22,7 @@ use super::rules::Book;
 use super::statuses::{Clerk, Written as StatusWritten, subject};
 use super::watches::Watches;
 use super::write::perform;
-use crate::cluster::Key;
+use crate::cluster::{Key, NOT_YET};
 use crate::controller::copy::Style;
 use crate::controller::event::{Event as Announcement, Regarding};
 use crate::controller::plan::{self, Action, Answer, Planner, Priority, Removed, Task};
@@ -81,6 +81,8 @@ struct Awaited {
     resource: Resource,
     /// Of sources their scope, and of copies that are found by their name that name.
     of: Option<Arc<str>>,
+    /// Why not.
+    why: String,
 }
 
 /// A task that was done, or not.
@@ -133,6 +135,8 @@ impl<'m> Controller<'m> {
 
     /// Returns only when a watch or a write panicked.
     pub(super) async fn run(&mut self) {
+        self.tell_awaited();
+        self.tell_role();
         let mut batch = Vec::new();
         loop {
             let wake = self.began + self.turn();
@@ -204,6 +208,7 @@ impl<'m> Controller<'m> {
             // The first pass is as good as a proof.
             self.next_proof = now + PROOF;
             self.is_proving = true;
+            self.tell_role();
         } else if !may_lead && self.is_leading {
             warn!("nothing is written any more: another replica may lead");
             self.is_leading = false;
@@ -214,6 +219,7 @@ impl<'m> Controller<'m> {
             self.writes = JoinSet::new();
             self.general.abandon();
             self.newborn.abandon();
+            self.tell_role();
         }
         self.metrics.set_leader(self.is_leading);
     }
@@ -227,6 +233,15 @@ impl<'m> Controller<'m> {
             self.leadership.removed.send_modify(note);
             self.told_removed = removed;
         }
+    }
+
+    fn tell_role(&self) {
+        let role = if self.is_leading {
+            "this replica leads: it writes copies and statuses"
+        } else {
+            "this replica does not lead: it knows what the leader knows, and writes nothing"
+        };
+        self.readiness.set_notes("role", vec![role.to_owned()]);
     }
 
     fn leads_until(&self) -> Option<Moment> {
@@ -337,7 +352,6 @@ impl<'m> Controller<'m> {
             None => WriteResult::Refused,
         };
         self.metrics.written(WriteKind::Status, result);
-        self.metrics.set_namespaces(self.book.namespaces());
     }
 
     /// Takes note of when rules last matched. The statuses say it when nothing more urgent is to be said.
@@ -419,8 +433,12 @@ fn awaited(plan: &plan::Settings) -> Vec<Awaited> {
         }
     }
     lists.extend(plan.source_scopes().map(|scope| (Resource::Sources, Some(scope))));
-    let lists = lists.into_iter();
-    lists.map(|(resource, of)| Awaited { resource, of }).collect()
+    let awaited = lists.into_iter().map(|(resource, of)| Awaited {
+        resource,
+        of,
+        why: NOT_YET.to_owned(),
+    });
+    awaited.collect()
 }
 
 /// Says what was done about a copy, or why not.

@@ -32,6 +32,7 @@ const SOURCES: &str = "/api/v1/namespaces/pullkey-sources/secrets";
 const COPY: &str = "/api/v1/namespaces/team-0/secrets/ghcr";
 const STATUS: &str = "/apis/pullkey.dev/v1alpha1/clusterpullsecretrules/acme/status";
 
+mod ready;
 mod refusals;
 mod removals;
 mod trouble;
@@ -76,6 +77,8 @@ struct Scene {
     state: Arc<Mutex<State>>,
     began: Instant,
     end: watch::Sender<bool>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
 }
 
 /// A body that goes on until the sender is gone.
@@ -295,14 +298,16 @@ impl Scene {
         };
         let client = Client::new(service, "default");
         let (end, ends) = watch::channel(false);
-        tokio::spawn(async move {
-            let (metrics, readiness) = (Metrics::new([]), Readiness::without_certificate());
-            run(client, settings, &metrics, &readiness, ends).await
-        });
+        let metrics = Arc::new(Metrics::new([]));
+        let readiness = Arc::new(Readiness::of_controller());
+        let told = (Arc::clone(&metrics), Arc::clone(&readiness));
+        tokio::spawn(async move { run(client, settings, &told.0, &told.1, ends).await });
         Self {
             state,
             began: Instant::now(),
             end,
+            metrics,
+            readiness,
         }
     }
 

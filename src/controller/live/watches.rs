@@ -59,6 +59,15 @@ impl Change {
         }
     }
 
+    /// Which of several watches of that resource told it.
+    pub(super) fn of(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Sources(scope, _) => Some(scope),
+            Self::Copies(name, _) => name.as_ref(),
+            Self::Rules(..) | Self::Namespaces(_) | Self::Adoptions(_) => None,
+        }
+    }
+
     pub(super) fn trouble(&self) -> Option<&Trouble> {
         match self {
             Self::Rules(_, Event::Trouble(trouble))

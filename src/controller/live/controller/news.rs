@@ -23,9 +23,11 @@ impl Controller<'_> {
         let resource = change.resource();
         if let Some(trouble) = change.trouble() {
             warn!(resource = resource.as_str(), "{trouble}");
-            if self.awaited.iter().any(|awaited| awaited.resource == resource) {
-                self.readiness
-                    .rules_awaited(format!("{}: {trouble}", resource.as_str()));
+            let of = change.of();
+            let is_it = |awaited: &&mut Awaited| awaited.resource == resource && awaited.of.as_ref() == of;
+            if let Some(awaited) = self.awaited.iter_mut().find(is_it) {
+                awaited.why = trouble.to_string();
+                self.tell_awaited();
             }
         }
         match change {
@@ -40,6 +42,7 @@ impl Controller<'_> {
                     self.listed(resource, None);
                 }
                 self.count(resource, self.book.count(kind));
+                self.metrics.set_namespaces(self.book.namespaces());
             }
             Change::Namespaces(event) => self.apply_namespaces(event, now),
             Change::Sources(scope, event) => self.apply_sources(&scope, event),
@@ -181,6 +184,7 @@ impl Controller<'_> {
         }
         self.awaited
             .retain(|awaited| awaited.resource != resource || awaited.of.as_ref() != of);
+        self.tell_awaited();
         if self.awaited.is_empty() {
             info!(
                 rules = self.book.count(Kind::ClusterPullSecretRule).0,
@@ -190,6 +194,15 @@ impl Controller<'_> {
             );
             self.readiness.rules_loaded();
         }
+    }
+
+    /// Says what has not been listed yet, and why not.
+    pub(super) fn tell_awaited(&self) {
+        let awaited = self.awaited.iter().map(|Awaited { resource, of, why }| {
+            let of = of.as_ref().map(|of| format!(" of {of}")).unwrap_or_default();
+            format!("{}{of}: {why}", resource.as_str())
+        });
+        self.readiness.awaits(awaited.collect());
     }
 
     pub(super) fn count(&self, resource: Resource, (good, refused): (usize, usize)) {
