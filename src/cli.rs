@@ -270,6 +270,7 @@ pub(crate) struct CertsArgs {
 /// Kubernetes objects as YAML, ready for `kubectl apply -f -`; with `--out`, files for kustomize. It reads the rules and
 /// the CA that it is given, and no cluster. What it prints holds no secret.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct ManifestsArgs {
     /// Namespace to install into, Pullkey's own
     #[arg(short, long, value_name = "NAMESPACE", env = "PULLKEY_NAMESPACE")]
@@ -343,6 +344,9 @@ pub(crate) struct ManifestsArgs {
     /// CAs of a certificate that you bring, as PEM
     #[arg(long, value_name = "FILE", env = "PULLKEY_CA_BUNDLE", conflicts_with = "out")]
     pub(crate) ca_bundle: Option<PathBuf>,
+    /// Also print what has the Prometheus operator and Grafana look after it: a monitor, alerts and a dashboard
+    #[arg(long, env = "PULLKEY_MONITORING", value_parser = BoolishValueParser::new(), conflicts_with = "out")]
+    pub(crate) monitoring: bool,
     /// Write files for kustomize to this directory, an overlay for each source of certificates
     #[arg(long, value_name = "DIR", env = "PULLKEY_OUT")]
     pub(crate) out: Option<PathBuf>,

@@ -23,7 +23,9 @@ use std::time::SystemTime;
 pub const LIVEZ: &str = "/livez";
 /// Where it asks whether calls can be served.
 pub const READYZ: &str = "/readyz";
-/// The port of both unless someone says otherwise.
+/// Where Prometheus asks for the metrics.
+pub const METRICS: &str = "/metrics";
+/// The port of all of them unless someone says otherwise.
 pub const PORT: u16 = 8080;
 /// Enough for the probes and a few collectors; a stranger can keep no more than these busy.
 const MAX_CONNECTIONS: usize = 64;
@@ -50,7 +52,7 @@ pub fn router(readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Router {
     Router::new()
         .route(LIVEZ, get(livez))
         .route(READYZ, get(readyz))
-        .route("/metrics", get(tell_metrics))
+        .route(METRICS, get(tell_metrics))
         .with_state(Health { readiness, metrics })
 }
 

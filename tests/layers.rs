@@ -44,6 +44,7 @@ const PURE: [(&str, &[&str]); 11] = [
             "image",
             "rules",
             "server",
+            "yaml",
         ],
     ),
 ];

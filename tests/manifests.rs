@@ -127,7 +127,7 @@ fn deploy_is_what_the_program_writes() {
         .unwrap();
     assert!(output.status.success());
     let written = files(directory.path());
-    for part in ["base", "crds", "overlays"] {
+    for part in ["base", "crds", "monitoring", "overlays"] {
         let part_of_it = |name: &String| name.starts_with(&format!("{part}/"));
         let written: BTreeMap<_, _> = written.iter().filter(|(name, _)| part_of_it(name)).collect();
         let committed = deploy(part);
@@ -201,6 +201,38 @@ fn the_tree_holds_what_is_printed() {
         }
     }
     assert_eq!(in_tree.len(), printed.len() - 1, "the rules are generated");
+}
+
+#[test]
+fn what_looks_after_it_finds_every_pod_and_is_the_same_in_files() {
+    let printed = objects(&["--monitoring"]);
+    let [monitor, rule, dashboard] = ["PodMonitor", "PrometheusRule", "ConfigMap"].map(|kind| {
+        let of_kind = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] != "pullkey-rules";
+        printed.iter().find(of_kind).unwrap()
+    });
+    let port = &monitor["spec"]["podMetricsEndpoints"][0]["port"];
+    let selected = monitor["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    let deployments = printed.iter().filter(|object| object["kind"] == "Deployment");
+    for pod in deployments.map(|deployment| &deployment["spec"]["template"]) {
+        for (label, value) in selected {
+            assert_eq!(&pod["metadata"]["labels"][label], value);
+        }
+        let ports = pod["spec"]["containers"][0]["ports"].as_array().unwrap();
+        assert!(ports.iter().any(|open| open["name"] == *port));
+    }
+    let files = deploy("monitoring");
+    assert_eq!(resources(&files), [monitor.clone(), rule.clone()]);
+    assert_eq!(dashboard["data"]["pullkey.json"], files["pullkey.json"]);
+    let kustomization = only(&objects_of(&files["kustomization.yaml"]), "Kustomization").clone();
+    let generator = &kustomization["configMapGenerator"][0];
+    assert_eq!(
+        [&generator["name"], &generator["options"]["labels"], &generator["files"]],
+        [
+            &dashboard["metadata"]["name"],
+            &dashboard["metadata"]["labels"],
+            &json!(["pullkey.json"])
+        ]
+    );
 }
 
 /// Each value at a JSON pointer below an object.

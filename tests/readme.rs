@@ -17,6 +17,7 @@ use std::process::{Child, Command, Stdio};
 use pullkey::admission::SkipReason;
 use pullkey::metrics::TABLE;
 use pullkey::rules::compile::{Context, compile};
+use pullkey::yaml::parse;
 
 const README: &str = include_str!("../README.md");
 const PULLKEY: &str = env!("CARGO_BIN_EXE_pullkey");
@@ -185,6 +186,25 @@ fn metrics_are_complete() {
         .map(|metric| {
             let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
             vec![format!("`{}`", metric.name), labels.join(", "), metric.help.to_owned()]
+        })
+        .collect();
+    let table: Vec<_> = expected.iter().map(|row| row.join(" | ")).collect();
+    assert_eq!(shown, expected, "the table should be:\n| {} |", table.join(" |\n| "));
+}
+
+#[test]
+fn alerts_are_complete() {
+    let shown = rows("| alert | severity | what it means | what to do |");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/monitoring/alerts.yaml");
+    let alerts = parse(&fs::read_to_string(file).unwrap()).unwrap()[0].to_json();
+    let groups = alerts["groups"].as_array().unwrap().iter();
+    let rules = groups.flat_map(|group| group["rules"].as_array().unwrap());
+    let expected: Vec<_> = rules
+        .map(|rule| {
+            let texts = &rule["annotations"];
+            let [name, severity] = [&rule["alert"], &rule["labels"]["severity"]].map(|text| text.as_str().unwrap());
+            let [meaning, action] = ["summary", "description"].map(|name| texts[name].as_str().unwrap().to_owned());
+            vec![format!("`{name}`"), severity.to_owned(), meaning, action]
         })
         .collect();
     let table: Vec<_> = expected.iter().map(|row| row.join(" | ")).collect();

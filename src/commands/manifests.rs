@@ -46,6 +46,7 @@ pub(super) fn run(args: ManifestsArgs) -> Result<ExitStatus, Failure> {
         source_namespaces: args.source_namespace,
         secret_names,
         excluded: args.exclude_namespace,
+        monitoring: args.monitoring,
     })?;
     if let Some(directory) = &args.out {
         let files = installation.tree().map_err(Failure::environment)?;

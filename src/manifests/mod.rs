@@ -14,6 +14,7 @@
 mod certificate;
 mod controller;
 mod kinds;
+mod monitoring;
 mod options;
 mod part;
 mod placement;
@@ -131,12 +132,15 @@ impl Installation {
         }
         objects.extend(workload::objects(options));
         objects.extend(controller::objects(options));
+        if options.monitoring {
+            objects.extend(monitoring::objects(options));
+        }
         objects.push(registration::registration(options, Some(certificate)));
         objects
     }
 
-    /// The same as files for kustomize: `crds`, which stand alone; `base` with them and without a certificate; and an
-    /// overlay for each way to one. Paths are relative, with `/`.
+    /// The same as files for kustomize: `crds`, which stand alone; `base` with them and without a certificate; an overlay
+    /// for each way to one; and `monitoring`, which stands alone, too. Paths are relative, with `/`.
     pub fn tree(&self) -> Result<Vec<(String, String)>, Unwritable> {
         tree::tree(&self.0)
     }

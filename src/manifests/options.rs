@@ -53,6 +53,8 @@ pub struct Options {
     pub secret_names: Option<Names>,
     /// Namespaces about whose Pods the webhook is not asked, besides those for which that is never the case.
     pub excluded: Vec<NamespaceName>,
+    /// Whether there is a Prometheus operator that is to look after it.
+    pub monitoring: bool,
 }
 
 /// The name of a namespace.
@@ -123,6 +125,7 @@ impl Default for Options {
             source_namespaces: vec![NamespaceName(super::SOURCES.to_owned())],
             secret_names: None,
             excluded: Vec::new(),
+            monitoring: false,
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::registration::{WEBHOOK_NAME, registration};
 use super::{
-    CERTIFICATE, Manifest, NAME, Options, RULES, Unwritable, certificate, controller, kinds, server_name,
+    CERTIFICATE, Manifest, NAME, Options, RULES, Unwritable, certificate, controller, kinds, monitoring, server_name,
     webhook_labels, workload, yaml,
 };
 
@@ -22,6 +22,7 @@ pub(super) fn tree(options: &Options) -> Result<Files, Unwritable> {
     files.extend(base(options)?);
     files.extend(cert_manager(options)?);
     files.extend(given_certificate(options)?);
+    files.extend(monitoring(options)?);
     Ok(files)
 }
 
@@ -150,6 +151,35 @@ fn given_certificate(options: &Options) -> Result<Files, Unwritable> {
         ("kustomization.yaml".to_owned(), yaml(&[kustomization])?),
     ];
     Ok(below("overlays/given-certificate", files))
+}
+
+fn monitoring(options: &Options) -> Result<Files, Unwritable> {
+    let mut files = Vec::new();
+    for manifest in [monitoring::pod_monitor(options), monitoring::prometheus_rule(options)] {
+        files.push((file_name(&manifest.object), yaml(&[manifest])?));
+    }
+    let resources: Vec<_> = files.iter().map(|(name, _)| name).collect();
+    let kustomization = Manifest::new(
+        "Has the Prometheus operator and Grafana look after Pullkey:\n\
+         \n  kubectl apply -k monitoring\n\
+         \n\
+         Without them, `alerts.yaml` is a rule file for Prometheus as it is, and the dashboard is there to be imported.",
+        json!({
+            "apiVersion": API_VERSION,
+            "configMapGenerator": [{
+                "files": [monitoring::DASHBOARD],
+                "name": monitoring::DASHBOARD_NAME,
+                "namespace": options.namespace,
+                "options": {"disableNameSuffixHash": true, "labels": monitoring::dashboard_labels()},
+            }],
+            "kind": KIND,
+            "resources": resources,
+        }),
+    );
+    files.push(("alerts.yaml".to_owned(), monitoring::ALERTS.to_owned()));
+    files.push((monitoring::DASHBOARD.to_owned(), monitoring::dashboard()));
+    files.push(("kustomization.yaml".to_owned(), yaml(&[kustomization])?));
+    Ok(below("monitoring", files))
 }
 
 fn below(directory: &str, files: Files) -> Files {
