@@ -279,7 +279,7 @@ impl Scene {
                 own_namespace: "pullkey".to_owned(),
                 source_namespaces: ["pullkey-sources".to_owned()].into(),
                 names,
-                keep_copies: Duration::from_mins(1),
+                keep_copies: Duration::from_mins(10),
             },
             style: Style::default(),
             writes: Allowance {

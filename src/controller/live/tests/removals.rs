@@ -26,7 +26,7 @@ async fn again(first: &Scene, change: impl FnOnce(&mut State)) -> usize {
         change(&mut state);
     }
     let second = Scene::on(&first.state, 10_000, &[]);
-    sleep(2 * MINUTE).await;
+    sleep(20 * MINUTE).await;
     second.end.send_replace(true);
     sleep(SECOND).await;
     second.state.lock().unwrap().secrets.len()
