@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use hyper::body::{Body as _, Bytes};
-use hyper::header::{ACCEPT, RETRY_AFTER};
+use hyper::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 use kube::Client;
 use kube::client::Body;
@@ -63,6 +63,14 @@ struct Status {
 }
 
 impl Target {
+    /// What stands at a path.
+    pub(super) fn raw(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            metadata_only: false,
+        }
+    }
+
     /// A page of the list after the one that gave this token; `None` if it is larger than [`LARGEST`].
     pub(super) async fn page(&self, client: &Client, limit: u32, after: &str) -> Result<Option<String>, Failed> {
         let mut query = format!("limit={limit}");
@@ -80,18 +88,7 @@ impl Target {
 
     /// A whole answer; `None` if it is larger than [`LARGEST`].
     async fn whole(&self, client: &Client, query: &str, metadata: &str) -> Result<Option<String>, Failed> {
-        let answer = async {
-            let mut body = self.get(client, query, metadata).await?;
-            let mut answer = Vec::new();
-            while let Some(chunk) = chunk(&mut body).await? {
-                if answer.len() + chunk.len() > LARGEST {
-                    return Ok(None);
-                }
-                answer.extend_from_slice(&chunk);
-            }
-            let answer = String::from_utf8(answer).map_err(|_| Failed::garbled("its answer is no text"))?;
-            Ok(Some(answer))
-        };
+        let answer = async { gathered(self.get(client, query, metadata).await?).await };
         timeout(ANSWER, answer).await.unwrap_or_else(|_| Err(Failed::late()))
     }
 
@@ -102,11 +99,36 @@ impl Target {
             encoded(version)
         );
         let body = timeout(ANSWER, self.get(client, &query, "PartialObjectMetadata")).await;
-        Ok(Lines {
-            body: body.unwrap_or_else(|_| Err(Failed::late()))?,
-            buffer: Vec::new(),
-            searched: 0,
-        })
+        Ok(Lines::of(body.unwrap_or_else(|_| Err(Failed::late()))?))
+    }
+
+    /// Those lines of an answer of any length that are wanted; the last one has to end as one.
+    pub(super) async fn lines(&self, client: &Client, wanted: impl Fn(&str) -> bool) -> Result<String, Failed> {
+        let read = async {
+            let mut lines = Lines::of(self.get(client, "", "").await?);
+            let mut kept = String::new();
+            while let Some(line) = lines.next().await? {
+                kept.extend(std::str::from_utf8(&line).ok().filter(|line| wanted(line)));
+            }
+            Ok(kept)
+        };
+        timeout(ANSWER, read).await.unwrap_or_else(|_| Err(Failed::late()))
+    }
+
+    /// Makes an object here, as far as the query does not say otherwise; gives what became of it.
+    pub(super) async fn create(&self, client: &Client, object: String) -> Result<String, Failed> {
+        let create = async {
+            let request = Request::post(&self.path).header(CONTENT_TYPE, "application/json");
+            let request = request
+                .header(ACCEPT, "application/json")
+                .body(Body::from(object.into_bytes()));
+            let body = self
+                .send(client, request.map_err(|error| Failed::broken(&error))?)
+                .await?;
+            let object = gathered(body).await?;
+            object.ok_or_else(|| Failed::garbled("its object is too large for any API server"))
+        };
+        timeout(ANSWER, create).await.unwrap_or_else(|_| Err(Failed::late()))
     }
 
     async fn get(&self, client: &Client, query: &str, metadata: &str) -> Result<Body, Failed> {
@@ -124,6 +146,10 @@ impl Target {
             .header(ACCEPT, accepted)
             .body(Body::empty())
             .map_err(|error| Failed::broken(&error))?;
+        self.send(client, request).await
+    }
+
+    async fn send(&self, client: &Client, request: Request<Body>) -> Result<Body, Failed> {
         let response = client.send(request).await.map_err(|error| Failed::broken(&error))?;
         if response.status().is_success() {
             Ok(response.into_body())
@@ -152,6 +178,14 @@ impl Target {
 }
 
 impl Lines {
+    fn of(body: Body) -> Self {
+        Self {
+            body,
+            buffer: Vec::new(),
+            searched: 0,
+        }
+    }
+
     /// The next line, its end included; `None` once the API server has ended the watch.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, Failed> {
         loop {
@@ -253,6 +287,19 @@ impl Failed {
     pub(super) fn ended() -> Self {
         Self::new(WatchFailure::Broken, "the API server ended a watch without a word")
     }
+}
+
+/// A whole body; `None` if it is larger than [`LARGEST`].
+async fn gathered(mut body: Body) -> Result<Option<String>, Failed> {
+    let mut answer = Vec::new();
+    while let Some(chunk) = chunk(&mut body).await? {
+        if answer.len() + chunk.len() > LARGEST {
+            return Ok(None);
+        }
+        answer.extend_from_slice(&chunk);
+    }
+    let answer = String::from_utf8(answer).map_err(|_| Failed::garbled("its answer is no text"))?;
+    Ok(Some(answer))
 }
 
 /// The next piece of a body; `None` at its end.

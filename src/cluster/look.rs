@@ -81,8 +81,23 @@ impl Look {
         metadata_only: bool,
         read: Read<T>,
     ) -> Result<Listed<T>, Unread> {
+        self.select(collection, namespace, "", metadata_only, read).await
+    }
+
+    /// Those that are selected, by a query such as `labelSelector=a%3Db`.
+    pub async fn select<T>(
+        &self,
+        collection: Collection,
+        namespace: Option<&str>,
+        selector: &str,
+        metadata_only: bool,
+        read: Read<T>,
+    ) -> Result<Listed<T>, Unread> {
         let what = What::new(collection, namespace, None);
-        let target = what.target(metadata_only);
+        let mut target = what.target(metadata_only);
+        if !selector.is_empty() {
+            target.path = format!("{}?{selector}", target.path);
+        }
         let mut patience = Patience::default();
         loop {
             match Pager::default().list(&self.client, &target, &read, || ()).await {
@@ -116,6 +131,26 @@ impl Look {
                     .map_err(|failed| self.unread("get", &what, failed))?,
             }
         }
+    }
+
+    /// What stands at a path that is no object's.
+    pub async fn raw(&self, path: &str) -> Result<String, Trouble> {
+        let read = Target::raw(path).object(&self.client).await;
+        read.map_err(|failed| failed.trouble)
+    }
+
+    /// Those of its lines that are wanted, however many there are.
+    pub async fn lines(&self, path: &str, wanted: impl Fn(&str) -> bool) -> Result<String, Trouble> {
+        let read = Target::raw(path).lines(&self.client, wanted).await;
+        read.map_err(|failed| failed.trouble)
+    }
+
+    /// What an object would be if it were created: nothing is stored.
+    pub async fn dry_run(&self, collection: Collection, namespace: &str, object: String) -> Result<String, Trouble> {
+        let mut target = What::new(collection, Some(namespace), None).target(false);
+        target.path.push_str("?dryRun=All");
+        let created = target.create(&self.client, object).await;
+        created.map_err(|failed| failed.trouble)
     }
 
     fn unread(&self, verb: &'static str, what: &What, failed: Failed) -> Unread {
@@ -173,6 +208,12 @@ impl Unread {
             self.trouble.failure,
             WatchFailure::Missing | WatchFailure::Forbidden | WatchFailure::Garbled
         )
+    }
+
+    /// Whether there is no such resource.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.trouble.failure == WatchFailure::Missing
     }
 
     /// Whether the right to read it is missing.

@@ -57,6 +57,57 @@ async fn an_object_is_there_or_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn some_objects_are_selected() {
+    let (client, mut api) = Api::new();
+    let look = Look::new(client, "https://there".to_owned());
+    let selector = "labelSelector=a%3Db";
+    let listed = tokio::spawn(async move { look.select(Collection::SECRETS, None, selector, true, names()).await });
+    let call = api.call().await;
+    assert!(call.accept.contains("PartialObjectMetadataList"), "{}", call.accept);
+    answer(call, "/api/v1/secrets?labelSelector=a%3Db&limit=500", 200, ONE);
+    assert_eq!(listed.await.unwrap().unwrap().objects.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_object_is_read_as_it_stands_or_line_by_line() {
+    let (client, mut api) = Api::new();
+    let look = Look::new(client, "https://there".to_owned());
+    let other = look.clone();
+    let raw = tokio::spawn(async move { other.raw("/version").await });
+    answer(api.call().await, "/version", 200, "{}");
+    assert_eq!(raw.await.unwrap(), Ok("{}".to_owned()));
+    for (status, expected) in [(200, Some("a 1\na 2\n")), (403, None)] {
+        let other = look.clone();
+        let lines = tokio::spawn(async move { other.lines("/metrics", |line| line.starts_with('a')).await });
+        answer(api.call().await, "/metrics", status, "a 1\nb 1\na 2\n");
+        assert_eq!(lines.await.unwrap().ok().as_deref(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_created_is_a_dry_run_and_tried_once() {
+    let (client, mut api) = Api::new();
+    let look = Look::new(client, "https://there".to_owned());
+    for (status, is_admitted) in [(201, true), (500, false), (429, false)] {
+        let look = look.clone();
+        let pods = Collection::core("pods");
+        let created = tokio::spawn(async move { look.dry_run(pods, "a", "{}".to_owned()).await });
+        answer(
+            api.call().await,
+            "/api/v1/namespaces/a/pods?dryRun=All",
+            status,
+            r#"{"message":"why"}"#,
+        );
+        let created = created.await.unwrap();
+        assert_eq!(created.is_ok(), is_admitted, "{status}");
+        if let Err(trouble) = created {
+            assert_eq!(trouble.message, format!("the API server answers {status}: why"));
+        }
+    }
+    assert!(api.is_idle());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_passes_is_waited_out_and_nothing_else() {
     let gone = r#"{"kind":"Status","message":"too old","code":410}"#;
     let (client, mut api) = Api::new();
