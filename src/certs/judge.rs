@@ -239,6 +239,11 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, U
     }
 }
 
+/// What a certificate says about itself, without its key.
+pub fn facts_of(certificate: &CertificateDer<'_>) -> Result<Facts, Unusable> {
+    facts(&Certificate::from_der(certificate).map_err(|_| Unusable::UnreadableCertificate(1))?)
+}
+
 /// The server's own certificate, the first of the chain.
 fn own(certified: &CertifiedKey) -> Result<Certificate, Unusable> {
     let first = certified.cert.first().ok_or(Unusable::NoCertificate)?;

@@ -15,6 +15,7 @@ mod fixtures;
 pub mod judge;
 pub mod load;
 pub mod make;
+pub mod served;
 pub mod watch;
 
 use std::time::SystemTime;
