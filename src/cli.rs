@@ -46,6 +46,7 @@ pub(crate) enum Command {
     Controller(ControllerArgs),
     Explain(ExplainArgs),
     Check(CheckArgs),
+    Doctor(DoctorArgs),
     Certs(CertsArgs),
     Manifests(ManifestsArgs),
     Completions(CompletionsArgs),
@@ -231,6 +232,29 @@ pub(crate) struct CheckArgs {
     /// repeatable
     #[arg(long, value_name = "FILE", env = "PULLKEY_CREDENTIALS", num_args = 1..)]
     pub(crate) credentials: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Say what is wrong with Pullkey on a cluster, and what to do about it
+///
+/// It looks at the registration, at what runs, at rules, copies and Pods, with your rights, and changes nothing. What you may
+/// not read is named, and the rest goes on. Exit status: 0 all is well, 1 something does not work, 2 something could not be
+/// seen.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) way: WayArgs,
+    /// Pullkey's own namespace [default: that of the Service that the API server calls, or pullkey]
+    #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_OWN_NAMESPACE", value_parser = namespace)]
+    pub(crate) own_namespace: Option<String>,
+    /// Have the API server make a Pod in this namespace as a dry run, which proves that it reaches the webhook; takes the
+    /// right to create Pods
+    #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_DRY_RUN", value_parser = namespace)]
+    pub(crate) dry_run: Option<String>,
+    /// Read the Secret with the serving certificate, and compare it with `caBundle`; takes the right to get it
+    #[arg(long, env = "PULLKEY_SECRETS", value_parser = BoolishValueParser::new())]
+    pub(crate) secrets: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

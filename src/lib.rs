@@ -11,7 +11,7 @@
 //! `image`, `credentials`, `rules` and `admission` decide about Pods, `controller` about copies of secrets; they know no
 //! socket, no clock and no environment, and they build without the features `server` and `cluster`. `server`, `certs`
 //! and `cluster` do the input and output and do not know each other. `manifests` makes of their constants what a cluster
-//! must be told. The binary's commands wire it all together.
+//! must be told, and `doctor` says what is wrong with one. The binary's commands wire it all together.
 
 pub mod admission;
 #[cfg(feature = "server")]
@@ -20,6 +20,8 @@ pub mod certs;
 pub mod cluster;
 pub mod controller;
 pub mod credentials;
+#[cfg(feature = "cluster")]
+pub mod doctor;
 pub mod duration;
 pub mod explain;
 pub mod glob;

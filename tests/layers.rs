@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Modules that only compute, each with the modules of ours that it may use.
-const PURE: [(&str, &[&str]); 11] = [
+const PURE: [(&str, &[&str]); 12] = [
     ("duration", &[]),
     ("glob", &[]),
     ("image", &[]),
@@ -20,6 +20,18 @@ const PURE: [(&str, &[&str]); 11] = [
     ("rules", &["credentials", "glob", "image", "printable", "yaml"]),
     ("admission", &["image", "printable", "rules"]),
     ("controller", &["credentials", "printable", "rules"]),
+    (
+        "doctor",
+        &[
+            "admission",
+            "controller",
+            "image",
+            "manifests",
+            "printable",
+            "rules",
+            "server",
+        ],
+    ),
     (
         "explain",
         &[

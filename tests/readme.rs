@@ -230,7 +230,15 @@ fn examples_are_complete() {
 #[test]
 fn options_are_complete() {
     let mut options = BTreeSet::new();
-    for command in ["webhook", "controller", "explain", "check", "certs", "manifests"] {
+    for command in [
+        "webhook",
+        "controller",
+        "explain",
+        "check",
+        "doctor",
+        "certs",
+        "manifests",
+    ] {
         let help = Command::new(PULLKEY).args([command, "--help"]).output().unwrap();
         let help = String::from_utf8(help.stdout).unwrap();
         options.extend(long_options(

@@ -84,6 +84,11 @@ impl Wishes {
         }
     }
 
+    /// What was missing so far.
+    pub(super) fn unread(&self) -> &[Unread] {
+        &self.unread
+    }
+
     /// All that was missing: the last of it as the failure, what was before that is told.
     fn failure(&mut self) -> Failure {
         let mut hints: Vec<_> = self.unread.iter().map(Unread::hint).collect();

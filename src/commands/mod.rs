@@ -9,6 +9,7 @@ mod cluster;
 mod completions;
 mod controller;
 mod credentials;
+mod doctor;
 mod explain;
 mod man;
 mod manifests;
@@ -129,6 +130,7 @@ pub(crate) fn run(command: Command) -> Result<ExitStatus, Failure> {
         Command::Controller(args) => controller::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Certs(args) => certs::run(args),
         Command::Manifests(args) => manifests::run(args),
         Command::Completions(args) => completions::run(&args),

@@ -32,6 +32,7 @@ use crate::rules::namespaces::PROTECTED;
 pub use controller::{CONTROLLER, SOURCES};
 pub use options::{FailurePolicy, Image, NamespaceName, ObjectName, Options, RulesFiles, Timeout, Unfit, UnfitFile};
 pub use placement::{DnsPolicy, Toleration};
+pub use registration::WEBHOOK_NAME;
 pub use yaml::{Unwritable, yaml};
 
 /// What everything here is named after: the registration, the label of all objects, the namespace unless it is

@@ -11,7 +11,7 @@ use crate::rules::namespaces::PROTECTED;
 use crate::server::PATH;
 
 /// The webhook's name, before the keys of its audit annotations and in messages of the API server.
-pub(super) const WEBHOOK_NAME: &str = "pods.pullkey.dev";
+pub const WEBHOOK_NAME: &str = "pods.pullkey.dev";
 /// The value of the label by which a namespace asks for the webhook, where it has to.
 const OPT_IN: &str = "true";
 /// Where cert-manager lives unless someone says otherwise.

@@ -38,6 +38,7 @@ fn what_was_looked_for_and_where_is_said() {
             "unreachable_for_check",
             "check --cluster --kubeconfig kubeconfig --context nowhere",
         ),
+        ("unreachable_for_doctor", "doctor --kubeconfig kubeconfig"),
         ("no_such_kubeconfig", "check --cluster --kubeconfig missing"),
         (
             "no_such_context",

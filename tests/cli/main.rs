@@ -35,6 +35,7 @@ fn help_says_what_there_is() {
         "controller",
         "explain",
         "check",
+        "doctor",
         "certs",
         "manifests",
         "completions",

@@ -21,7 +21,7 @@ mod operations;
 
 const README: &str = include_str!("../../README.md");
 /// The blocks of README.md that are run here, in its order.
-const STEPS: [&str; 23] = [
+const STEPS: [&str; 24] = [
     "copies",
     "live",
     "install",
@@ -45,6 +45,7 @@ const STEPS: [&str; 23] = [
     "helm-uninstall",
     "calls",
     "explain",
+    "doctor",
 ];
 /// What README.md asks about, and what is answered.
 const IMAGE: &str = "ghcr.io/acme/app:v1";
@@ -205,6 +206,13 @@ async fn an_admin_installs_changes_and_removes_it_while_pods_are_created() {
         "{said}"
     );
     assert!(said.ends_with("0 rules of the cluster: no mistake\n"), "{said}");
+    let said = cluster.run(&step("doctor")).await.stdout;
+    assert!(said.contains("\nwebhook       2 of 2 Pods are ready, "), "{said}");
+    let report: Value = serde_json::from_str(&fs::read_to_string(file("report.json")).unwrap()).unwrap();
+    assert!(
+        report.to_string().contains("the API server reaches the webhook"),
+        "{report}"
+    );
 
     cluster.run(&step("widen")).await;
     until("every namespace is served", async || {

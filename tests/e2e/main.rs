@@ -16,6 +16,7 @@ mod cluster;
 mod contract;
 mod controllers;
 mod copies;
+mod doctor;
 mod fidelity;
 mod generated;
 mod harness;

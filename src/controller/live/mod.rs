@@ -35,7 +35,7 @@ use tokio::time::timeout;
 
 pub use budget::Allowance;
 pub use matches::Matches;
-pub use objects::read_source;
+pub use objects::{observe, read_source};
 pub use replicas::{NoReplicaName, ReplicaName};
 
 use self::announce::Herald;

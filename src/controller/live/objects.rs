@@ -64,7 +64,7 @@ struct Secret<'a> {
 }
 
 /// Reads a Secret, or the metadata of one.
-pub(super) fn observe(text: &[u8], style: &Style) -> Result<Observed, String> {
+pub fn observe(text: &[u8], style: &Style) -> Result<Observed, String> {
     let MetadataOnly { metadata } = serde_json::from_slice(text).map_err(|_| UNREADABLE.to_owned())?;
     let managed_fields = metadata.managed_fields();
     let metadata = SecretMetadata {
