@@ -17,7 +17,7 @@ use kube::client::Body;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::Trouble;
+use super::{Key, Trouble};
 use crate::metrics::WatchFailure;
 use crate::printable::shortened;
 
@@ -78,6 +78,15 @@ impl Target {
             query = format!("{query}&continue={}", encoded(after));
         }
         self.whole(client, &query, "PartialObjectMetadataList").await
+    }
+
+    /// A list that holds at most this one of the objects. Whoever may list all of them may list it.
+    pub(super) fn one(&self, Key { namespace, name }: &Key) -> Self {
+        let (before, plural) = self.path.rsplit_once('/').unwrap_or_default();
+        Self {
+            path: format!("{before}/namespaces/{namespace}/{plural}?fieldSelector=metadata.name%3D{name}"),
+            ..self.clone()
+        }
     }
 
     /// The object at this path.

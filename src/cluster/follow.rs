@@ -15,12 +15,13 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{self, sleep_until};
 
+use super::crowd::thin;
 use super::rules::Finding;
 use super::state::{Change, State};
 use super::watch::{Read, Target, Watch};
-use super::{Event, Snapshot, Trouble, namespaces, rules, service_accounts};
+use super::{Event, Key, Snapshot, Trouble, namespaces, rules, service_accounts};
 use crate::metrics::{Metrics, Resource, WatchMetrics};
-use crate::rules::RuleSet;
+use crate::rules::{Kind, RuleSet};
 
 /// The shortest time between two indexes of the rules.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -58,6 +59,8 @@ struct Watches<'m> {
     nudge: Arc<Notify>,
     tasks: JoinSet<()>,
     told: Vec<ToldOf>,
+    /// Asks for rules of tenants, once more.
+    again: mpsc::UnboundedSender<Key>,
 }
 
 /// What was told of a resource by numbers.
@@ -102,6 +105,9 @@ pub async fn follow(
             }
             state.apply(change, now);
         }
+        for key in state.take_awaited_rules() {
+            let _ = watches.again.send(key);
+        }
         let rules_changed = state.is_stale() && next_build <= time::Instant::now();
         if rules_changed {
             state.build();
@@ -135,6 +141,7 @@ impl<'m> Watches<'m> {
         changes: mpsc::Sender<Change>,
         nudge: Arc<Notify>,
     ) -> Self {
+        let (again, asked) = mpsc::unbounded_channel();
         let mut watches = Self {
             client,
             metrics,
@@ -142,33 +149,28 @@ impl<'m> Watches<'m> {
             nudge,
             tasks: JoinSet::new(),
             told: Vec::new(),
+            again,
         };
+        let mut asked = Some(asked);
         for (kind, resource, path) in rules::KINDS {
             let own_namespace = own_namespace.to_owned();
             let read: Read<_> = Box::new(move |text| rules::read(kind, &own_namespace, text));
-            watches.add(resource, path, false, read, move |event| Change::Rules(kind, event));
+            let mut watch = watches.watch(resource, path, false, read);
+            if let Some(asked) = asked.take_if(|_| kind == Kind::PullSecretRule) {
+                watch = watch.thinned(|listed| thin(listed, |rule| rule), asked);
+            }
+            watches.spawn(watch, move |event| Change::Rules(kind, event));
         }
         let read = Box::new(namespaces::read);
-        watches.add(Resource::Namespaces, namespaces::PATH, true, read, Change::Namespaces);
-        let (resource, path) = (Resource::ServiceAccounts, service_accounts::PATH);
-        watches.add(
-            resource,
-            path,
-            true,
-            Box::new(service_accounts::read),
-            Change::ServiceAccounts,
-        );
+        let watch = watches.watch(Resource::Namespaces, namespaces::PATH, true, read);
+        watches.spawn(watch, Change::Namespaces);
+        let read = Box::new(service_accounts::read);
+        let watch = watches.watch(Resource::ServiceAccounts, service_accounts::PATH, true, read);
+        watches.spawn(watch, Change::ServiceAccounts);
         watches
     }
 
-    fn add<T: Send + 'static>(
-        &mut self,
-        resource: Resource,
-        path: &str,
-        metadata_only: bool,
-        read: Read<T>,
-        change: impl Fn(Event<T>) -> Change + Send + 'static,
-    ) {
+    fn watch<T>(&mut self, resource: Resource, path: &str, metadata_only: bool, read: Read<T>) -> Watch<T> {
         let target = Target {
             path: path.to_owned(),
             metadata_only,
@@ -186,6 +188,10 @@ impl<'m> Watches<'m> {
             metrics,
             refused: 0,
         });
+        watch
+    }
+
+    fn spawn<T: Send + 'static>(&mut self, watch: Watch<T>, change: impl Fn(Event<T>) -> Change + Send + 'static) {
         self.tasks.spawn(watch.tell(self.changes.clone(), change));
     }
 }

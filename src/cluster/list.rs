@@ -77,13 +77,13 @@ impl Default for Pager {
 }
 
 impl Pager {
-    /// Reads all pages; `turned` is called after each.
+    /// Reads all pages; `turned` is called after each, with all objects so far.
     pub(super) async fn list<T>(
         &mut self,
         client: &Client,
         target: &Target,
         read: &Read<T>,
-        turned: impl Fn(),
+        turned: impl Fn(&mut [(Key, T)]),
     ) -> Result<Listed<T>, Failed> {
         let (mut objects, mut bad) = (Vec::new(), Vec::new());
         let mut after = String::new();
@@ -96,7 +96,6 @@ impl Pager {
                 (objects, bad, after) = Default::default();
                 continue;
             };
-            turned();
             let list: List<'_> = serde_json::from_str(&body).map_err(|_| Failed::garbled("its list is no list"))?;
             for item in list.items.into_iter().flatten() {
                 let key = Metadata::of(item.get()).key();
@@ -108,6 +107,7 @@ impl Pager {
                 // A page takes a while to read, and others have work to do, too.
                 consume_budget().await;
             }
+            turned(&mut objects);
             match list.metadata.r#continue.filter(|token| !token.is_empty()) {
                 Some(token) => after = token,
                 None if list.metadata.resource_version.is_empty() => {

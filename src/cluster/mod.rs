@@ -11,7 +11,9 @@
 //! server cannot be reached. `watch` and `follow` talk to the API server; everything else is told what happened and when.
 //! Commands that only want to know how things stand take a `look` instead.
 
+mod again;
 mod call;
+pub mod crowd;
 mod event;
 pub mod follow;
 mod list;

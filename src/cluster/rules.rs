@@ -11,12 +11,14 @@
 //! | every rule of a file | none whose kind and name an object in force has, too |
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::crowd::settle;
+pub use super::crowd::{Content, MOST_OF_A_NAMESPACE, Settled};
 use super::{Bad, Event, Key};
 use crate::credentials;
 use crate::metrics::Resource;
@@ -36,8 +38,6 @@ pub const KINDS: [(Kind, Resource, &str); 2] = [
     ),
     (Kind::PullSecretRule, Resource::PullSecretRules, RULES_PATH),
 ];
-/// How many `PullSecretRule`s of a namespace take effect.
-pub const MOST_OF_A_NAMESPACE: usize = 100;
 /// How many findings of one object are kept: the object's author finds the others as he goes.
 const MOST_FINDINGS: usize = 3;
 
@@ -52,8 +52,8 @@ pub struct RuleObject {
     pub created: Box<str>,
     /// What its author should know, mistakes before warnings, the first few.
     pub findings: Vec<Diagnostic>,
-    /// The rule, if it has no mistake.
-    pub rule: Option<Arc<Rule>>,
+    /// What it says.
+    pub content: Content,
     /// The rule's own, also while it has a mistake.
     last_match: Arc<LastMatch>,
     /// `status.keys`, if they are of this generation.
@@ -63,8 +63,9 @@ pub struct RuleObject {
 /// All rule objects.
 #[derive(Debug, Default)]
 pub struct RuleObjects {
-    cluster: HashMap<Key, RuleObject>,
-    namespaced: HashMap<Key, RuleObject>,
+    cluster: BTreeMap<Key, RuleObject>,
+    namespaced: BTreeMap<Key, RuleObject>,
+    awaited: Vec<Key>,
 }
 
 /// What there is to say about a rule.
@@ -190,7 +191,7 @@ pub fn examine(kind: Kind, own_namespace: &str, text: &str) -> Result<RuleObject
         generation: metadata.generation,
         created: metadata.creation_timestamp.into(),
         findings: findings.collect(),
-        rule,
+        content: rule.map_or(Content::Bad, Content::Good),
         last_match: Arc::clone(&last_match),
         keys,
     };
@@ -199,9 +200,20 @@ pub fn examine(kind: Kind, own_namespace: &str, text: &str) -> Result<RuleObject
 }
 
 impl RuleObject {
+    /// The rule, if it has no mistake and is not beyond a limit.
+    #[must_use]
+    pub fn rule(&self) -> Option<&Arc<Rule>> {
+        self.content.rule()
+    }
+
+    /// Whether the other one is the same, read again.
+    fn is_as_before(&self, other: &Self) -> bool {
+        (&self.uid, self.generation, &self.keys) == (&other.uid, other.generation, &other.keys)
+    }
+
     /// What is known of its matches is from now on this.
     fn set_last_match(&mut self, last_match: Arc<LastMatch>) {
-        if let Some(rule) = &mut self.rule {
+        if let Content::Good(rule) = &mut self.content {
             Arc::make_mut(rule).last_match = Some(Arc::clone(&last_match));
         }
         self.last_match = last_match;
@@ -212,9 +224,14 @@ impl RuleObjects {
     /// Takes note of an event about objects of a kind. Says whether other rules may be in force now; what there is to
     /// say about objects that are new or changed moves to `findings`.
     pub fn apply(&mut self, kind: Kind, event: Event<RuleObject>, findings: &mut Vec<Finding>) -> bool {
+        let one = match &event {
+            Event::Applied(key, _) | Event::Deleted(key, _) | Event::Bad(Bad { key, .. }) => Some(key.clone()),
+            Event::Listed { .. } | Event::Trouble(_) => None,
+        };
         let known = self.of(kind);
+        let was_in_force = one.as_ref().and_then(|key| known.get(key)?.rule()).is_some();
         let mut put = |known: &mut _, key, old, object| put(known, key, old, object, kind, findings);
-        match event {
+        let changed = match event {
             Event::Listed { objects, bad } => {
                 let mut before = std::mem::take(known);
                 let mut changed = false;
@@ -223,7 +240,7 @@ impl RuleObjects {
                     let old = before.remove(&key);
                     changed |= put(known, key, old, object);
                 }
-                changed || before.values().any(|gone| gone.rule.is_some())
+                changed || before.values().any(|gone| gone.rule().is_some())
             }
             Event::Applied(key, object) => {
                 let old = known.remove(&key);
@@ -234,8 +251,39 @@ impl RuleObjects {
                 let old = known.remove(&key);
                 put(known, key, old, object)
             }
-            Event::Deleted(key, _) => known.remove(&key).is_some_and(|gone| gone.rule.is_some()),
-            Event::Trouble(_) => false,
+            Event::Deleted(key, _) => known.remove(&key).is_some_and(|gone| gone.rule().is_some()),
+            Event::Trouble(_) => return false,
+        };
+        if kind == Kind::ClusterPullSecretRule {
+            return changed;
+        }
+        let Some(one) = one else {
+            self.settle_all();
+            return changed;
+        };
+        let Settled { awaited, beyond } = settle(of_namespace(&mut self.namespaced, &one.namespace));
+        self.awaited.extend(awaited);
+        // One that is made beyond the limit changes nothing.
+        let is_in_force = self.namespaced.get(&one).and_then(RuleObject::rule).is_some();
+        changed && (was_in_force || is_in_force) || beyond.iter().any(|key| *key != one)
+    }
+
+    /// What is to be read again, and told as an event: rules that were beyond the limit and are not any more.
+    pub fn take_awaited(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.awaited)
+    }
+
+    fn settle_all(&mut self) {
+        let mut next = self.namespaced.keys().next().cloned();
+        while let Some(key) = next {
+            let settled = settle(of_namespace(&mut self.namespaced, &key.namespace));
+            self.awaited.extend(settled.awaited);
+            let is_next = |(other, _): &(&Key, _)| other.namespace != key.namespace;
+            next = self
+                .namespaced
+                .range(key.clone()..)
+                .find(is_next)
+                .map(|(key, _)| key.clone());
         }
     }
 
@@ -251,7 +299,7 @@ impl RuleObjects {
     #[must_use]
     pub fn count(&self, kind: Kind) -> (usize, usize) {
         let all = self.iter(kind).count();
-        let good = self.iter(kind).filter(|(_, object)| object.rule.is_some()).count();
+        let good = self.iter(kind).filter(|(_, object)| object.content.is_good()).count();
         (good, all - good)
     }
 
@@ -260,24 +308,24 @@ impl RuleObjects {
     pub fn in_force(&self, files: &[Arc<Rule>]) -> InForce {
         let mut in_force = InForce::default();
         in_force.add_cluster_rules(self.good(Kind::ClusterPullSecretRule));
-        in_force.add_namespaced_rules(self.good(Kind::PullSecretRule));
+        in_force.add_namespaced_rules(&self.namespaced);
         in_force.add_files(files);
         in_force
     }
 
-    fn of(&mut self, kind: Kind) -> &mut HashMap<Key, RuleObject> {
+    fn of(&mut self, kind: Kind) -> &mut BTreeMap<Key, RuleObject> {
         match kind {
             Kind::ClusterPullSecretRule => &mut self.cluster,
             Kind::PullSecretRule => &mut self.namespaced,
         }
     }
 
-    /// The good objects of a kind, the oldest first, then by name.
+    /// The good objects of a kind that are not beyond the limit of their namespace, the oldest first, then by name.
     #[must_use]
     pub fn good(&self, kind: Kind) -> Vec<(&Key, &Arc<Rule>)> {
         let good = self
             .iter(kind)
-            .filter_map(|(key, object)| Some((key, object, object.rule.as_ref()?)));
+            .filter_map(|(key, object)| Some((key, object, object.rule()?)));
         let mut good: Vec<_> = good.collect();
         good.sort_unstable_by_key(|(key, object, _)| (&object.created, *key));
         good.into_iter().map(|(key, _, rule)| (key, rule)).collect()
@@ -305,18 +353,16 @@ impl InForce {
         }
     }
 
-    fn add_namespaced_rules(&mut self, oldest_first: Vec<(&Key, &Arc<Rule>)>) {
+    fn add_namespaced_rules(&mut self, objects: &BTreeMap<Key, RuleObject>) {
+        self.rules
+            .extend(objects.values().filter_map(RuleObject::rule).cloned());
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for (key, rule) in oldest_first {
-            let count = counts.entry(&key.namespace).or_default();
-            *count += 1;
-            if *count <= MOST_OF_A_NAMESPACE {
-                self.rules.push(Arc::clone(rule));
-            }
+        for (key, _) in objects.iter().filter(|(_, object)| object.content.is_left_out()) {
+            *counts.entry(&key.namespace).or_default() += 1;
         }
-        for (namespace, count) in counts.into_iter().filter(|(_, count)| *count > MOST_OF_A_NAMESPACE) {
+        for (namespace, count) in counts {
             let [_, beyond] = &mut self.beyond;
-            *beyond += count - MOST_OF_A_NAMESPACE;
+            *beyond += count;
             let subject = format!("namespace {namespace}");
             let message = format_args!("too many {}s", Kind::PullSecretRule);
             let mistake = Diagnostic::new(Severity::Error, &subject, message);
@@ -352,7 +398,7 @@ impl InForce {
 /// Keeps the object, or the one that was known before if nothing of it changed that counts. Says whether other rules
 /// may be in force now.
 fn put(
-    known: &mut HashMap<Key, RuleObject>,
+    known: &mut BTreeMap<Key, RuleObject>,
     key: Key,
     old: Option<RuleObject>,
     mut new: RuleObject,
@@ -360,16 +406,21 @@ fn put(
     findings: &mut Vec<Finding>,
 ) -> bool {
     match old {
-        Some(old) if (&old.uid, old.generation, &old.keys) == (&new.uid, new.generation, &new.keys) => {
+        // Of what was left out it is not known.
+        Some(old) if old.is_as_before(&new) && (!old.content.is_left_out() || new.content.is_left_out()) => {
             known.insert(key, old);
             false
         }
         old => {
+            if old.as_ref().is_some_and(|old| old.is_as_before(&new)) {
+                // It was said before.
+                new.findings.clear();
+            }
             findings.extend(new.findings.drain(..).map(|diagnostic| Finding {
                 of_tenant: kind == Kind::PullSecretRule,
                 diagnostic,
             }));
-            let changed = new.rule.is_some() || old.as_ref().is_some_and(|old| old.rule.is_some());
+            let changed = new.rule().is_some() || old.as_ref().is_some_and(|old| old.rule().is_some());
             if let Some(old) = old.filter(|old| old.uid == new.uid) {
                 new.set_last_match(old.last_match);
             }
@@ -388,11 +439,22 @@ fn unreadable(kind: Kind, Bad { key, why }: Bad) -> (Key, RuleObject) {
         generation: 0,
         created: Box::default(),
         findings: vec![finding],
-        rule: None,
+        content: Content::Bad,
         last_match: Arc::new(LastMatch::new(Arc::default())),
         keys: None,
     };
     (key, object)
+}
+
+/// The rules of a namespace, of rules of all of them.
+pub fn of_namespace<'o, T>(
+    objects: &'o mut BTreeMap<Key, T>,
+    namespace: &'o str,
+) -> impl Iterator<Item = (&'o Key, &'o mut T)> {
+    let first = Key::new(namespace, "");
+    objects
+        .range_mut(first..)
+        .take_while(move |(key, _)| *key.namespace == *namespace)
 }
 
 fn subject(kind: Kind, key: &Key) -> String {

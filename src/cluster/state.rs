@@ -10,7 +10,7 @@ use super::namespaces::NamespaceFacts;
 use super::rules::{Finding, InForce, RuleObject, RuleObjects};
 use super::service_accounts::Strict;
 use super::snapshot::Known;
-use super::{Event, NOT_YET, Snapshot, Trouble};
+use super::{Event, Key, NOT_YET, Snapshot, Trouble};
 use crate::metrics::Resource;
 use crate::rules::{Kind, RuleSet};
 
@@ -102,6 +102,11 @@ impl State {
             Change::Namespaces(event) => self.known.namespaces.apply(event, now),
             Change::ServiceAccounts(event) => self.known.strict_accounts.apply(event),
         }
+    }
+
+    /// Rules that are to be read again.
+    pub(super) fn take_awaited_rules(&mut self) -> Vec<Key> {
+        self.objects.take_awaited()
     }
 
     /// What there is no complete list of, and why not.

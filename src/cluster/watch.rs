@@ -23,13 +23,14 @@ use kube::Client;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::again::Again;
 pub use super::call::Target;
 use super::call::{Failed, Lines};
 pub use super::list::Read;
 use super::list::{Listed, Metadata, Pager};
-use super::{Bad, Event};
+use super::{Bad, Event, Key};
 use crate::metrics::{WatchFailure, WatchMetrics};
 
 /// After how long without a word a watch counts as dead. API servers send a bookmark about every minute.
@@ -53,6 +54,9 @@ pub struct Watch<T> {
     nudge: Arc<Notify>,
     state: State,
     pager: Pager,
+    /// Leaves out of a list what is too much, as soon as it is read.
+    thin: fn(&mut [(Key, T)]),
+    again: Again,
     /// How many failures there were since the API server last answered a watch.
     failures: u32,
     pause: Option<Pause>,
@@ -84,6 +88,8 @@ struct Following {
     version: String,
     /// Whether a line has come.
     is_proven: bool,
+    /// When the last one has.
+    heard: Instant,
 }
 
 /// A line of a watch.
@@ -107,8 +113,21 @@ impl<T> Watch<T> {
             nudge,
             state: State::List,
             pager: Pager::default(),
+            thin: |_| (),
+            again: Again::new(None),
             failures: 0,
             pause: None,
+        }
+    }
+
+    /// The same watch, with lists that are thinned while they are read. Of what is asked for, by its namespace and name,
+    /// it tells how it is now.
+    #[must_use]
+    pub fn thinned(self, thin: fn(&mut [(Key, T)]), asked: mpsc::UnboundedReceiver<Key>) -> Self {
+        Self {
+            thin,
+            again: Again::new(Some(asked)),
+            ..self
         }
     }
 
@@ -158,6 +177,7 @@ impl<T> Watch<T> {
                             lines,
                             version,
                             is_proven: false,
+                            heard: Instant::now(),
                         });
                         Ok(None)
                     }
@@ -172,7 +192,10 @@ impl<T> Watch<T> {
     }
 
     async fn list(&mut self) -> Result<Event<T>, Failed> {
-        let turned = || self.metrics.progressed(SystemTime::now());
+        let turned = |objects: &mut [_]| {
+            self.metrics.progressed(SystemTime::now());
+            (self.thin)(objects);
+        };
         let listed = self.pager.list(&self.client, &self.target, &self.read, turned).await?;
         let Listed { objects, bad, version } = listed;
         self.metrics.listed();
@@ -181,9 +204,14 @@ impl<T> Watch<T> {
     }
 
     async fn follow(&mut self, mut following: Following) -> Result<Option<Event<T>>, Failed> {
-        let Ok(line) = timeout(SILENCE, following.lines.next()).await else {
-            return Err(Failed::silent(SILENCE));
+        let line = tokio::select! {
+            line = timeout_at(following.heard + SILENCE, following.lines.next()) => line,
+            key = self.again.next() => {
+                self.state = State::Follow(following);
+                return Ok(self.read_again(key).await);
+            }
         };
+        let line = line.map_err(|_| Failed::silent(SILENCE))?;
         let line = match line {
             Ok(Some(line)) => line,
             Ok(None) => {
@@ -213,7 +241,10 @@ impl<T> Watch<T> {
         let key = metadata.key();
         let event = match (&*line.r#type, (self.read)(object)) {
             ("BOOKMARK", _) => None,
-            ("DELETED", object) => Some(Event::Deleted(key, object.ok().flatten())),
+            ("DELETED", object) => {
+                self.again.forget(&key);
+                Some(Event::Deleted(key, object.ok().flatten()))
+            }
             ("ADDED" | "MODIFIED", Ok(None)) => Some(Event::Deleted(key, None)),
             ("ADDED" | "MODIFIED", Ok(Some(object))) => Some(Event::Applied(key, object)),
             ("ADDED" | "MODIFIED", Err(why)) => Some(Event::Bad(Bad { key, why })),
@@ -223,8 +254,27 @@ impl<T> Watch<T> {
             following.version = metadata.resource_version.into_owned();
         }
         following.is_proven = true;
+        following.heard = Instant::now();
         self.state = State::Follow(following);
         Ok(event)
+    }
+
+    /// What one object is now. If it is gone, the watch itself says so.
+    async fn read_again(&mut self, key: Key) -> Option<Event<T>> {
+        let target = self.target.one(&key);
+        match Pager::default().list(&self.client, &target, &self.read, |_| ()).await {
+            Ok(Listed {
+                mut objects, mut bad, ..
+            }) => {
+                let object = objects.pop().map(|(key, object)| Event::Applied(key, object));
+                object.or_else(|| bad.pop().map(Event::Bad))
+            }
+            Err(Failed { trouble, .. }) => {
+                self.metrics.failed(trouble.failure);
+                self.again.later(key);
+                None
+            }
+        }
     }
 
     /// After a failed watch: what happened since the version is told later, unless the API server no longer has it or

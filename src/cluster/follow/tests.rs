@@ -327,3 +327,38 @@ async fn rules_stay_in_force_while_their_kind_is_missing_and_until_a_list_says_o
         .until_known(|known| rules(known, "team-a", "ghcr.io/app").is_empty())
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tenants_rule_that_moves_up_from_beyond_the_limit_is_read_again() {
+    let rule = |index: usize| {
+        let name = format!("r{index:03}");
+        json!({
+            "metadata": {
+                "name": name, "namespace": "team-a", "uid": name, "generation": 1, "resourceVersion": "6",
+                "creationTimestamp": "2026-11-22T07:00:00Z",
+            },
+            "spec": {"images": [format!("{name}.example")], "secret": {"name": name}},
+        })
+    };
+    let (mut scene, feeds) = Scene::listed(&[
+        (RULES_PATH, (0..102).map(rule).collect()),
+        (namespaces::PATH, vec![namespace("team-a", &json!({}))]),
+    ])
+    .await;
+    let applies =
+        |snapshot: &Snapshot, index: usize| !rules(snapshot, "team-a", &format!("r{index:03}.example/x")).is_empty();
+    let first = scene.until_known(|_| true).await;
+    assert!((0..100).all(|index| applies(&first, index)));
+    assert!(!applies(&first, 100) && !applies(&first, 101));
+
+    feeds[RULES_PATH].send(&event("DELETED", &rule(7)));
+    let call = scene.api.call().await;
+    let path = "/apis/pullkey.dev/v1alpha1/namespaces/team-a/pullsecretrules";
+    assert_eq!(
+        call.target,
+        format!("{path}?fieldSelector=metadata.name%3Dr100&limit=500")
+    );
+    answer(call, &[rule(100)]);
+    let then = scene.until_known(|snapshot| applies(snapshot, 100)).await;
+    assert!(!applies(&then, 7) && !applies(&then, 101));
+}

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cluster::crowd::thin;
 use crate::image::ImageReference;
 use crate::rules::{Hour, Namespace, RuleSet};
 use serde_json::{Value, json};
@@ -94,8 +95,11 @@ fn an_object_is_read_as_a_file_is_and_its_mistakes_keep_their_fields() {
         Kind::ClusterPullSecretRule,
         &cluster_rule("acme", &images(&["ghcr.io/acme"]), &Value::Null),
     );
-    assert_eq!((&*good.uid, good.generation, good.findings), ("uid of acme", 3, vec![]));
-    assert_eq!(good.rule.unwrap().patterns[0].as_str(), "ghcr.io/acme");
+    assert_eq!(
+        (&*good.uid, good.generation, &good.findings),
+        ("uid of acme", 3, &vec![])
+    );
+    assert_eq!(good.rule().unwrap().patterns[0].as_str(), "ghcr.io/acme");
     for (name, kind, metadata, spec, expected) in [
         (
             "a pattern",
@@ -139,7 +143,7 @@ fn an_object_is_read_as_a_file_is_and_its_mistakes_keep_their_fields() {
             [expected],
             "{name}"
         );
-        assert!(object.rule.is_none(), "{name}");
+        assert!(object.rule().is_none(), "{name}");
     }
     let many = images(&["a.b/c:1", "a.b/c:2", "a.b/c:3", "a.b/c:4"]);
     let object = read_here(Kind::ClusterPullSecretRule, &cluster_rule("a", &many, &Value::Null));
@@ -169,7 +173,7 @@ fn keys_come_from_a_status_of_the_same_generation_only() {
         ("null", Value::Null, 0),
     ] {
         let object = read_here(Kind::ClusterPullSecretRule, &cluster_rule("a", &derived(), &status));
-        assert_eq!(object.rule.unwrap().derived.len(), expected, "{name}");
+        assert_eq!(object.rule().unwrap().derived.len(), expected, "{name}");
         let waits = "warning ClusterPullSecretRule a : the rule covers no image until the controller has read the keys of its source";
         let findings: Vec<_> = object.findings.iter().map(brief).collect();
         assert_eq!(findings, if expected == 0 { vec![waits] } else { vec![] }, "{name}");
@@ -297,10 +301,76 @@ fn of_a_namespace_the_oldest_hundred_rules_are_in_force() {
         Event::Deleted(Key::new("team-a", "r119"), None),
         &mut vec![],
     );
-    let now = objects.in_force(&[]).rules;
-    assert!(
-        super::tests::names(&now).contains(&"team-a/r009".to_owned()),
+    let next = Key::new("team-a", "r009");
+    assert_eq!(
+        objects.take_awaited(),
+        std::slice::from_ref(&next),
         "the next one moves up"
+    );
+    assert_eq!(objects.take_awaited(), []);
+    let now = objects.in_force(&[]);
+    assert_eq!((now.rules.len(), now.beyond), (100, [0, 20]), "and is to be read again");
+    assert_eq!(objects.count(Kind::PullSecretRule), (120, 1));
+    let mut findings = Vec::new();
+    let read_again = Event::Applied(next, rule(9).1);
+    assert!(objects.apply(Kind::PullSecretRule, read_again, &mut findings));
+    assert_eq!((objects.take_awaited(), findings), (vec![], vec![]));
+    let now = objects.in_force(&[]);
+    assert_eq!((now.rules.len(), now.beyond), (101, [0, 19]));
+    assert!(super::tests::names(&now.rules).contains(&"team-a/r009".to_owned()));
+}
+
+/// A namespace's rules, each as large as one may be, the younger the later.
+fn crowd(rules: std::ops::Range<usize>) -> Vec<(Key, RuleObject)> {
+    let image = |number: usize| format!("registry.example/{number:0>238}");
+    let images: Vec<_> = (0..64).map(image).collect();
+    let one = |index: usize| {
+        let (key, mut object) = tenants_rule("team-a", &format!("r{index:05}"), "2026-11-22T07:00:00Z", "a.example");
+        let spec = json!({"images": images, "exceptImages": images, "secret": {"name": "s"}});
+        let metadata = json!({
+            "name": &*key.name, "namespace": "team-a", "uid": &*key.name, "generation": 1,
+            "creationTimestamp": &*object.created,
+        });
+        object.content = read_here(Kind::PullSecretRule, &json!({"metadata": metadata, "spec": spec})).content;
+        assert!(object.rule().is_some());
+        (key, object)
+    };
+    rules.map(one).collect()
+}
+
+#[test]
+fn of_what_is_beyond_the_limit_nothing_is_kept_but_its_age() {
+    let mut objects = RuleObjects::default();
+    let mut listed_rules = crowd(0..100);
+    let held = |objects: &RuleObjects| format!("{objects:?}").len();
+    objects.apply(Kind::PullSecretRule, listed(listed_rules.clone()), &mut vec![]);
+    let full = held(&objects);
+    assert!(full > 100 * 2 * 64 * 255, "{full}");
+    listed_rules.extend(crowd(100..400));
+    objects.apply(Kind::PullSecretRule, listed(listed_rules), &mut vec![]);
+    for (key, object) in crowd(400..500) {
+        let event = Event::Applied(key, object);
+        assert!(
+            !objects.apply(Kind::PullSecretRule, event, &mut vec![]),
+            "no other rule is in force"
+        );
+    }
+    let more = held(&objects) - full;
+    assert!(more < 400 * 600, "{} for each", more / 400);
+    assert_eq!(objects.in_force(&[]).beyond, [0, 400]);
+    assert_eq!(objects.take_awaited(), []);
+}
+
+#[test]
+fn a_list_is_thinned_while_it_is_read() {
+    let mut rules = crowd(0..350);
+    rules.extend([tenants_rule("team-b", "mine", "2026-11-22T09:00:00Z", "a.example")]);
+    thin(&mut rules, |rule| rule);
+    let whole = rules.iter().filter(|(_, object)| object.rule().is_some());
+    let names: Vec<_> = whole.map(|(key, _)| key.to_string()).collect();
+    assert_eq!(
+        (names.len(), &*names[99], &*names[100]),
+        (101, "team-a/r00099", "team-b/mine")
     );
 }
 
@@ -329,7 +399,7 @@ fn an_object_in_force_wins_over_the_rule_of_its_name_in_a_file() {
         tenants_rule("a", "both", "", "file.example"),
     ]
     .into_iter()
-    .map(|(_, object)| object.rule.unwrap())
+    .map(|(_, object)| Arc::clone(object.rule().unwrap()))
     .collect();
     let mut objects = RuleObjects::default();
     let both = policy_teams_rule("both", &images(&["object.example"]));

@@ -12,6 +12,7 @@ struct Scene {
     events: mpsc::UnboundedReceiver<Event<String>>,
     metrics: Arc<Metrics>,
     nudge: Arc<Notify>,
+    again: mpsc::UnboundedSender<Key>,
 }
 
 impl Scene {
@@ -34,13 +35,17 @@ impl Scene {
             metadata_only,
         };
         let nudge = Arc::new(Notify::new());
-        let mut watch = Watch::new(client, target, read, told, Arc::clone(&nudge));
+        let (again, asked) = mpsc::unbounded_channel();
+        let thin = |listed: &mut [(Key, String)]| listed.iter_mut().for_each(|(_, spec)| spec.truncate(20));
+        let watch = Watch::new(client, target, read, told, Arc::clone(&nudge));
+        let mut watch = watch.thinned(thin, asked);
         tokio::spawn(async move { while sender.send(watch.next().await).is_ok() {} });
         Self {
             api,
             events,
             metrics,
             nudge,
+            again,
         }
     }
 
@@ -424,4 +429,63 @@ async fn what_is_not_understood_is_listed_afresh() {
         scene.watched_from("5").await.send(text);
         assert_eq!(scene.trouble().await.failure, WatchFailure::Garbled, "{text}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_is_read_again_one_by_one_beside_the_watch() {
+    let (mut scene, feed) = Scene::following().await;
+    let path = |name: &str| format!("/namespaces/n/things?fieldSelector=metadata.name%3D{name}&limit=500");
+    let applied = |name: &str, spec: &str| Event::Applied(key(name), spec.to_owned());
+    for name in ["a", "b", "c", "c"] {
+        scene.again.send(Key::new("n", name)).unwrap();
+    }
+    let began = Instant::now();
+    let call = scene.api.call().await;
+    assert_eq!(call.target, path("a"));
+    call.answer(200, &list("9", "", &[object("a", "2", "y")]));
+    assert_eq!(scene.event().await, applied("a", "y"));
+    feed.send(&line("ADDED", &object("d", "6", "x")));
+    assert_eq!(scene.event().await, applied("d", "x"), "the watch goes on meanwhile");
+    // It is gone, and the watch has not told yet.
+    let call = scene.api.call().await;
+    assert_eq!(call.target, path("b"));
+    call.answer(200, &list("9", "", &[]));
+    let call = scene.api.call().await;
+    assert_eq!(call.target, path("c"));
+    assert_eq!(began.elapsed().as_millis(), 2 * 25, "with a pause");
+    call.answer(500, "{}");
+    let call = scene.api.call().await;
+    assert_eq!(
+        (call.target.clone(), began.elapsed().as_secs()),
+        (path("c"), 15),
+        "and again later"
+    );
+    call.answer(200, &list("9", "", &[object("c", "2", "bad")]));
+    assert_eq!(scene.event().await, Event::Bad(bad("c")));
+    drop(feed);
+    let _feed = scene.watched_from("6").await;
+    sleep(Duration::from_mins(1)).await;
+    assert!(scene.api.is_idle());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_is_not_read_again() {
+    let (mut scene, feed) = Scene::following().await;
+    scene.again.send(Key::new("n", "a")).unwrap();
+    scene.api.call().await.answer(500, "{}");
+    let gone = r#"{"metadata":{"name":"a","namespace":"n","resourceVersion":"7"},"spec":"x"}"#;
+    feed.send(&line("DELETED", gone));
+    assert!(matches!(scene.event().await, Event::Deleted(..)));
+    sleep(Duration::from_mins(1)).await;
+    assert!(scene.api.is_idle());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_thinned_page_by_page() {
+    let mut scene = Scene::new(false);
+    let long = "x".repeat(30);
+    scene.answer(&list("5", "next", &[object("a", "1", &long)])).await;
+    scene.answer(&list("5", "", &[object("b", "1", &long)])).await;
+    let short = "x".repeat(20);
+    assert_eq!(scene.event().await, listed(&[("a", &short), ("b", &short)], &[]));
 }

@@ -3,13 +3,14 @@
 //! In: what the watches of rules tell, the answers to writes of statuses. Out: what of it concerns the planner, and for
 //! each rule the verdict that its status tells.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::matches::as_written;
-use crate::cluster::rules::{MOST_OF_A_NAMESPACE, RuleObject, read as read_object};
+use crate::cluster::crowd::{Content, MOST_OF_A_NAMESPACE, Settled, settle};
+use crate::cluster::rules::{RuleObject, of_namespace, read as read_object};
 use crate::cluster::{Event, Key};
 use crate::controller::plan::{Planner, RuleFacts};
 use crate::controller::status::{NamespaceCounts, RuleStatus, Verdict};
@@ -45,6 +46,8 @@ pub(super) struct Book {
     cluster: Chapter,
     namespaced: Chapter,
     places: HashMap<Arc<str>, Place>,
+    /// What is to be read again.
+    awaited: Vec<Key>,
 }
 
 /// The rules of a kind.
@@ -66,12 +69,24 @@ struct WithStatus {
 /// Reads a rule object.
 pub(super) fn read(kind: Kind, own_namespace: &str, text: &str) -> Result<Option<Read>, String> {
     let object = read_object(kind, own_namespace, text)?;
+    let object = object.map(|mut object| {
+        // The first mistake is all that a status says.
+        object.findings.truncate(1);
+        object.findings.shrink_to_fit();
+        object
+    });
     // Whatever somebody wrote into a status is written over.
     let status = serde_json::from_str(text).map(|WithStatus { status }| status);
     Ok(object.map(|object| Read {
         object,
         status: status.unwrap_or_default(),
     }))
+}
+
+impl Read {
+    pub(super) fn object(&mut self) -> &mut RuleObject {
+        &mut self.object
+    }
 }
 
 impl Book {
@@ -100,19 +115,23 @@ impl Book {
                 for bad in bad {
                     self.set_unreadable(kind, bad.key, planner);
                 }
+                let namespaces: BTreeSet<_> = listed.into_iter().map(|key| key.namespace).collect();
                 for (key, read) in objects {
                     touched.push(self.put(kind, key, read, planner, now));
+                }
+                for namespace in namespaces {
+                    self.settle(kind, &namespace);
                 }
                 self.chapter_mut(kind).is_listed = true;
             }
             Event::Applied(key, read) => {
-                let siblings = self.crowd(kind, &key);
+                let namespace = key.namespace.clone();
                 touched.push(self.put(kind, key, read, planner, now));
-                touched.extend(siblings);
+                touched.extend(self.settle(kind, &namespace));
             }
             Event::Deleted(key, _) => {
-                touched = self.crowd(kind, &key);
                 self.remove(kind, &key, planner, now);
+                touched = self.settle(kind, &key.namespace);
             }
             Event::Bad(bad) => self.set_unreadable(kind, bad.key, planner),
             Event::Trouble(trouble) => {
@@ -165,7 +184,7 @@ impl Book {
         let good = chapter
             .entries
             .values()
-            .filter(|entry| entry.object.rule.is_some())
+            .filter(|entry| entry.object.content.is_good())
             .count();
         (good, chapter.entries.len() - good + chapter.unreadable.len())
     }
@@ -186,7 +205,11 @@ impl Book {
 
     /// What is said of a rule, as text where it is wrong.
     pub(super) fn verdict<'a>(&self, (kind, key): &Place, entry: &'a Entry, mistake: &'a mut String) -> Verdict<'a> {
-        let Some(rule) = &entry.object.rule else {
+        let Content::Good(rule) = &entry.object.content else {
+            if entry.object.content.is_left_out() {
+                let most = MOST_OF_A_NAMESPACE;
+                return Verdict::TooMany { most };
+            }
             if let Some(finding) = entry.object.findings.first() {
                 *mistake = if finding.field.is_empty() {
                     finding.message.clone()
@@ -196,21 +219,16 @@ impl Book {
             }
             return Verdict::Invalid(mistake);
         };
-        let older = |other: &&Entry| (&other.object.created, &other.uid) < (&entry.object.created, &entry.uid);
-        let most = match kind {
-            Kind::PullSecretRule if self.namespaced.of_namespace(&key.namespace).count() > MOST_OF_A_NAMESPACE => {
-                let good = self.namespaced.of_namespace(&key.namespace);
-                let good = good.filter(|other| other.object.rule.is_some());
-                (good.filter(older).count() >= MOST_OF_A_NAMESPACE).then_some(MOST_OF_A_NAMESPACE)
+        if *kind == Kind::ClusterPullSecretRule && rule.regex.is_some() && self.cluster.entries.len() > MOST_REGEXES {
+            // In the webhook's order.
+            let is_older = |other: &(&Key, &Entry)| (&*other.1.object.created, other.0) < (&*entry.object.created, key);
+            let has_regex = |other: &(&Key, &Entry)| other.1.object.rule().is_some_and(|rule| rule.regex.is_some());
+            let older = self.cluster.entries.iter().filter(has_regex).filter(is_older);
+            if older.count() >= MOST_REGEXES {
+                return Verdict::TooMany { most: MOST_REGEXES };
             }
-            Kind::ClusterPullSecretRule if rule.regex.is_some() && self.cluster.entries.len() > MOST_REGEXES => {
-                let has_regex = |other: &&Entry| other.object.rule.as_ref().is_some_and(|rule| rule.regex.is_some());
-                let with_regex = self.cluster.entries.values().filter(has_regex);
-                (with_regex.filter(older).count() >= MOST_REGEXES).then_some(MOST_REGEXES)
-            }
-            _ => None,
-        };
-        most.map_or(Verdict::Good(rule), |most| Verdict::TooMany { most })
+        }
+        Verdict::Good(rule)
     }
 
     fn put(&mut self, kind: Kind, key: Key, read: Read, planner: &mut Planner, now: Moment) -> Arc<str> {
@@ -226,8 +244,8 @@ impl Book {
         let is_same = old
             .as_ref()
             .is_some_and(|old| old.object.generation == object.generation);
-        if let Some(old) = old.as_ref().filter(|_| is_same) {
-            object.rule.clone_from(&old.object.rule);
+        if let Some(Content::Good(rule)) = old.as_ref().filter(|_| is_same).map(|old| &old.object.content) {
+            object.content = Content::Good(Arc::clone(rule));
         }
         let uid = old
             .as_ref()
@@ -235,7 +253,7 @@ impl Book {
         let is_rotated = old.as_ref().is_some_and(|old| old.is_rotated);
         let last_match = old.and_then(|old| old.last_match);
         if kind == Kind::ClusterPullSecretRule && !is_same {
-            match &object.rule {
+            match object.rule() {
                 Some(rule) => planner.rule_set(&RuleFacts {
                     uid: Arc::clone(&uid),
                     created: Timestamp::new(&object.created),
@@ -279,14 +297,22 @@ impl Book {
         self.chapter_mut(kind).unreadable.insert(key);
     }
 
-    /// The other rules of a namespace that has too many, any of which may take effect now or no longer.
-    fn crowd(&self, kind: Kind, key: &Key) -> Vec<Arc<str>> {
-        let siblings = || self.chapter(kind).of_namespace(&key.namespace);
-        if kind == Kind::PullSecretRule && siblings().count() > MOST_OF_A_NAMESPACE {
-            siblings().map(|entry| Arc::clone(&entry.uid)).collect()
-        } else {
-            Vec::new()
+    /// Settles which rules of a namespace take effect. Returns the uids of those that no longer do; those that do now
+    /// are told again.
+    fn settle(&mut self, kind: Kind, namespace: &str) -> Vec<Arc<str>> {
+        if kind == Kind::ClusterPullSecretRule {
+            return Vec::new();
         }
+        let rules = of_namespace(&mut self.namespaced.entries, namespace);
+        let Settled { awaited, beyond } = settle(rules.map(|(key, entry)| (key, &mut entry.object)));
+        self.awaited.extend(awaited);
+        let beyond = beyond.iter().filter_map(|key| self.namespaced.entries.get(key));
+        beyond.map(|entry| Arc::clone(&entry.uid)).collect()
+    }
+
+    /// The rules that are to be read again, and told as an event.
+    pub(super) fn take_awaited(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.awaited)
     }
 
     fn chapter(&self, kind: Kind) -> &Chapter {
@@ -306,21 +332,17 @@ impl Book {
 
 impl Chapter {
     fn is_complete(&self) -> bool {
-        let is_good = |entry: &Entry| entry.object.rule.is_some();
+        let is_good = |entry: &Entry| entry.object.rule().is_some();
         self.is_listed && self.unreadable.is_empty() && self.entries.values().all(is_good)
-    }
-
-    fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = &Entry> {
-        let of_namespace = |(key, _): &(&Key, &Entry)| *key.namespace == *namespace;
-        let first = Key::new(namespace, "");
-        self.entries
-            .range(first..)
-            .take_while(of_namespace)
-            .map(|(_, entry)| entry)
     }
 }
 
 impl Entry {
+    /// Whether it is beyond what takes effect in its namespace.
+    pub(super) fn is_beyond(&self) -> bool {
+        self.object.content.is_left_out()
+    }
+
     pub(super) fn generation(&self) -> i64 {
         self.object.generation
     }

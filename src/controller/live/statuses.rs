@@ -16,7 +16,7 @@ use super::announce::Subject;
 use super::api::Api;
 use super::budget::{Allowance, Budget};
 use super::matches::{latest, this_hour};
-use super::rules::{Book, Place};
+use super::rules::{Book, Entry, Place};
 use crate::controller::event::Event;
 use crate::controller::plan::Planner;
 use crate::controller::refusal::Refusal;
@@ -98,9 +98,13 @@ impl Clerk {
 
     /// The status of a rule may be another.
     pub(super) fn touch(&mut self, uid: Arc<str>, book: &Book, now: Moment) {
-        if let Some((kind, _)) = book.place(&uid) {
-            let kind = *kind;
-            self.lane(kind).desk.touch(uid, now);
+        let Some(place) = book.place(&uid) else { return };
+        let desk = &mut self.lane(place.0).desk;
+        // There may be any number of them, and others have something to say, too.
+        if book.entry(place).is_some_and(Entry::is_beyond) {
+            desk.touch_at_leisure(uid);
+        } else {
+            desk.touch(uid, now);
         }
     }
 

@@ -32,6 +32,7 @@ const SOURCES: &str = "/api/v1/namespaces/pullkey-sources/secrets";
 const COPY: &str = "/api/v1/namespaces/team-0/secrets/ghcr";
 const STATUS: &str = "/apis/pullkey.dev/v1alpha1/clusterpullsecretrules/acme/status";
 
+mod crowd;
 mod ready;
 mod refusals;
 mod removals;

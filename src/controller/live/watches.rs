@@ -9,10 +9,11 @@ use tokio::task::JoinSet;
 
 use super::objects::{SourceObject, observe};
 use super::rules::{Read as RuleRead, read as read_rule};
+use crate::cluster::crowd::thin;
 use crate::cluster::namespaces::{self, NamespaceFacts};
 use crate::cluster::rules::KINDS;
 use crate::cluster::watch::{Read, Target, Watch};
-use crate::cluster::{Event, Trouble};
+use crate::cluster::{Event, Key, Trouble};
 use crate::controller::copy::Style;
 use crate::controller::ownership::Observed;
 use crate::controller::plan::Settings;
@@ -45,6 +46,8 @@ pub(super) struct Watches<'m> {
     pub(super) changes: mpsc::Receiver<Change>,
     pub(super) tasks: JoinSet<()>,
     pub(super) told: Vec<(Resource, WatchMetrics)>,
+    /// Asks for rules of tenants, once more.
+    pub(super) again: mpsc::UnboundedSender<Key>,
 }
 
 impl Change {
@@ -90,6 +93,7 @@ impl<'m> Watches<'m> {
         nudge: Arc<Notify>,
     ) -> Self {
         let (sender, changes) = mpsc::channel(MOST_WAITING);
+        let (again, asked) = mpsc::unbounded_channel();
         let mut watches = Self {
             client,
             metrics,
@@ -98,13 +102,17 @@ impl<'m> Watches<'m> {
             changes,
             tasks: JoinSet::new(),
             told: Vec::new(),
+            again,
         };
+        let mut asked = Some(asked);
         for (kind, resource, path) in KINDS {
             let own_namespace = plan.own_namespace.clone();
             let read: Read<_> = Box::new(move |text| read_rule(kind, &own_namespace, text));
-            watches.add(resource, path.to_owned(), false, read, move |event| {
-                Change::Rules(kind, event)
-            });
+            let mut watch = watches.watch(resource, path.to_owned(), false, read);
+            if let Some(asked) = asked.take_if(|_| kind == Kind::PullSecretRule) {
+                watch = watch.thinned(|listed| thin(listed, RuleRead::object), asked);
+            }
+            watches.spawn(watch, move |event| Change::Rules(kind, event));
         }
         let read = Box::new(namespaces::read);
         watches.add(
@@ -161,12 +169,20 @@ impl<'m> Watches<'m> {
         read: Read<T>,
         change: impl Fn(Event<T>) -> Change + Send + 'static,
     ) {
+        let watch = self.watch(resource, path, metadata_only, read);
+        self.spawn(watch, change);
+    }
+
+    fn watch<T>(&mut self, resource: Resource, path: String, metadata_only: bool, read: Read<T>) -> Watch<T> {
         let metrics = self.metrics.watch(resource, SystemTime::now());
         if self.told.iter().all(|(known, _)| *known != resource) {
             self.told.push((resource, metrics.clone()));
         }
         let target = Target { path, metadata_only };
-        let watch = Watch::new(self.client.clone(), target, read, metrics, Arc::clone(&self.nudge));
+        Watch::new(self.client.clone(), target, read, metrics, Arc::clone(&self.nudge))
+    }
+
+    fn spawn<T: Send + 'static>(&mut self, watch: Watch<T>, change: impl Fn(Event<T>) -> Change + Send + 'static) {
         self.tasks.spawn(watch.tell(self.sender.clone(), change));
     }
 }

@@ -113,7 +113,7 @@ impl Reading {
                 name: key.to_string(),
                 generation: state.generation,
                 status: state.status,
-                rule: object.and_then(|(_, object)| object.rule.clone()),
+                rule: object.and_then(|(_, object)| object.rule().cloned()),
             });
         }
         facts.rules = Some(rules);

@@ -38,6 +38,9 @@ impl Controller<'_> {
                         self.clerk.touch(uid, &self.book, now);
                     }
                 }
+                for key in self.book.take_awaited() {
+                    let _ = self.watches.again.send(key);
+                }
                 if is_listed {
                     self.listed(resource, None);
                 }
