@@ -1,7 +1,8 @@
 //! A complete list, page by page.
 //!
 //! In: which objects, and how to read one. Out: all of them, and the version that they were read at. An object that cannot
-//! be read is told as bad and never spoils the others. A page that is too large is asked for again with fewer objects.
+//! be read is told as bad and never spoils the others. A page that is too large is asked for again with fewer objects; those
+//! after it hold more again.
 
 use std::borrow::Cow;
 
@@ -30,7 +31,7 @@ pub struct Listed<T> {
     pub(super) version: String,
 }
 
-/// Turns pages. It remembers how large they may be.
+/// Turns pages. It remembers how large the last one was.
 pub(super) struct Pager {
     page: u32,
 }
@@ -93,7 +94,6 @@ impl Pager {
                     return Err(Failed::garbled("one object is too large for any API server"));
                 }
                 self.page /= 2;
-                (objects, bad, after) = Default::default();
                 continue;
             };
             let list: List<'_> = serde_json::from_str(&body).map_err(|_| Failed::garbled("its list is no list"))?;
@@ -108,6 +108,8 @@ impl Pager {
                 consume_budget().await;
             }
             turned(&mut objects);
+            // Few objects are that large, and pages of one would take long for all others.
+            self.page = (2 * self.page).min(PAGE);
             match list.metadata.r#continue.filter(|token| !token.is_empty()) {
                 Some(token) => after = token,
                 None if list.metadata.resource_version.is_empty() => {

@@ -11,7 +11,7 @@
 //! | the API server no longer has that version (410) | lists afresh, in a moment |
 //! | the API server sends what cannot be read | waits and lists afresh |
 //! | nothing is heard for [`SILENCE`], not even a bookmark | lists afresh |
-//! | a page of the list is too large | lists afresh with smaller pages |
+//! | a page of the list is too large | asks for it again with fewer objects |
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};

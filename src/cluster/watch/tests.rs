@@ -398,20 +398,29 @@ async fn an_api_server_that_does_not_answer_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_get_smaller_until_they_fit() {
+async fn pages_get_smaller_until_they_fit_and_larger_again() {
     let mut scene = Scene::new(false);
     let large = " ".repeat(9 << 20);
+    scene.answer(&list("5", "after-a", &[object("a", "1", "x")])).await;
     for limit in [500, 250, 125, 62, 31, 15, 7, 3] {
         let call = scene.api.call().await;
-        assert_eq!(call.target, format!("/things?limit={limit}"));
+        assert_eq!(call.target, format!("/things?limit={limit}&continue=after-a"));
         call.answer(200, &large);
     }
-    scene.answer(&list("5", "", &[])).await;
-    assert_eq!(scene.event().await, listed(&[], &[]));
+    scene.answer(&list("5", "after-b", &[object("b", "1", "x")])).await;
+    let call = scene.api.call().await;
+    assert_eq!(call.target, "/things?limit=2&continue=after-b");
+    call.answer(200, &list("5", "after-c", &[object("c", "1", "x")]));
+    let call = scene.api.call().await;
+    assert_eq!(call.target, "/things?limit=4&continue=after-c");
+    call.answer(200, &list("5", "", &[]));
+    assert_eq!(scene.event().await, listed(&[("a", "x"), ("b", "x"), ("c", "x")], &[]));
     let feed = scene.watched_from("5").await;
     feed.send(&large);
     assert_eq!(scene.trouble().await.failure, WatchFailure::Garbled);
-    scene.answer(&large).await;
+    for _ in [8, 4, 2, 1] {
+        scene.answer(&large).await;
+    }
     let trouble = scene.trouble().await;
     assert!(trouble.message.contains("one object is too large"), "{trouble}");
 }
