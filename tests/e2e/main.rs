@@ -34,4 +34,5 @@ mod rewritten;
 mod rollout;
 mod scope;
 mod selection;
+mod tenant;
 mod trouble;

@@ -54,6 +54,22 @@ impl Namespace {
             .good();
     }
 
+    /// A user with that role of the API server here, and no rights elsewhere.
+    pub(crate) async fn user(&self, role: &str) -> Api {
+        let user = unique(role);
+        let binding = json!({
+            "metadata": {"name": user},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "User", "name": user}],
+        });
+        let path = format!(
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+            self.name
+        );
+        self.api.create(&path, &binding).await.good();
+        control_plane().api_as(&user).await
+    }
+
     /// A token of a service account, as its Pods would have.
     pub(crate) async fn token(&self, account: &str) -> String {
         let request = json!({

@@ -12,19 +12,6 @@ fn team_rule() -> Value {
     })
 }
 
-/// A user with that role of the API server in the namespace.
-async fn user(api: &Api, namespace: &str, role: &str) -> Api {
-    let user = unique(role);
-    let binding = json!({
-        "metadata": {"name": user},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        "subjects": [{"kind": "User", "name": user}],
-    });
-    let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings");
-    api.create(&path, &binding).await.good();
-    control_plane().api_as(&user).await
-}
-
 /// Statuses of a user's calls.
 async fn tries(user: &Api, rules: &str, there: &str, cluster_rule: &str) -> [u16; 8] {
     let status = json!({"status": {"registries": ["evil.example"]}});
@@ -66,7 +53,7 @@ async fn a_namespaces_roles_cover_its_rules_and_no_other() {
     let writes = [200, 200, 201, 200, 200, 403, 403, 403];
     let reads = [200, 200, 403, 403, 403, 403, 403, 403];
     for (role, expected) in [("view", reads), ("edit", writes), ("admin", writes)] {
-        let user = user(&api, &own.name, role).await;
+        let user = own.user(role).await;
         // The API server's roles gather ours a moment later, and its authorizer learns of bindings a moment later.
         let path = &rules(&own);
         until("the user has the rights of the role", async || {
@@ -81,7 +68,7 @@ async fn a_namespaces_roles_cover_its_rules_and_no_other() {
     }
 
     // A status that comes with a rule is thrown away: nobody can make the webhook believe in registries.
-    let editor = user(&api, &own.name, "edit").await;
+    let editor = own.user("edit").await;
     let mut forged = team_rule();
     forged["status"] = json!({"keys": ["evil.example"]});
     let created = until("the editor has rights", async || {
