@@ -155,6 +155,8 @@ fn the_chart_holds_the_kinds_of_rules_and_the_version() {
         ("pullsecretrules.yaml", "crds"),
         ("cluster-roles.yaml", "crds"),
         ("rules.yaml", "base/rules"),
+        ("alerts.yaml", "monitoring"),
+        ("pullkey.json", "monitoring"),
     ] {
         assert_eq!(
             deploy("chart/files")[copy],

@@ -21,7 +21,7 @@ struct Choice {
     options: &'static [&'static str],
 }
 
-const CHOICES: [Choice; 8] = [
+const CHOICES: [Choice; 9] = [
     Choice {
         name: "nothing",
         namespace: "pullkey",
@@ -95,6 +95,12 @@ const CHOICES: [Choice; 8] = [
             "--exclude-namespace=calico-system",
             "--exclude-namespace=kube-system",
         ],
+    },
+    Choice {
+        name: "what looks after it",
+        namespace: "own",
+        values: &["--set=monitoring.enabled=true"],
+        options: &["--monitoring"],
     },
     Choice {
         name: "rules, sources and their names",
