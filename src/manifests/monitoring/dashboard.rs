@@ -111,7 +111,7 @@ impl Form {
                 let steps: Vec<_> = steps.collect();
                 (
                     "stat",
-                    json!({"thresholds": {"mode": "absolute", "steps": steps}, "unit": unit}),
+                    json!({"decimals": 0, "thresholds": {"mode": "absolute", "steps": steps}, "unit": unit}),
                     json!({
                         "colorMode": "value",
                         "graphMode": "none",
