@@ -98,7 +98,10 @@ impl Webhook {
         if let Refusal::Busy { .. } = refusal {
             self.metrics.retry_asked(Retry::Busy);
         }
-        tracing::debug!(code = ?refusal.code(), "refused a request: {refusal}");
+        // Who is not ready says so itself, and of whom.
+        if !matches!(refusal, Refusal::NotReady) {
+            tracing::debug!(code = refusal.code().as_str(), "refused a request: {refusal}");
+        }
         refusal.into_response(version)
     }
 }

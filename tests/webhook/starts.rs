@@ -131,7 +131,15 @@ async fn the_log_for_programs_is_json() {
     );
     assert_eq!(event("serving")["fields"]["rules"], 1);
     assert_eq!(event("injected")["level"], "DEBUG");
+    let fields = &event("injected")["fields"];
+    let expected = [("uid", "u"), ("namespace", "team-a"), ("secrets", "first-pull")];
+    for (field, expected) in expected {
+        assert_eq!(fields[field], expected, "{fields}");
+    }
     assert_eq!(event("skipped")["fields"]["code"], "no_rule");
+    let decisions = events.iter().filter(|event| event["level"] == "DEBUG");
+    let decisions = decisions.filter(|event| event["fields"]["uid"] == "u");
+    assert_eq!(decisions.count(), 2, "one line each: {said}");
 }
 
 #[tokio::test]

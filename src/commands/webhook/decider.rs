@@ -117,7 +117,8 @@ impl Admit for Decider {
             Err(reason) => {
                 self.metrics.retry_asked(reason);
                 self.asks_again.notify_waiters();
-                debug!(uid = ?review.uid, namespace = ?review.namespace, reason = reason.as_str(), "asked to come again");
+                let (uid, namespace) = (&*review.uid, &*review.namespace);
+                debug!(uid, namespace, reason = reason.as_str(), "asked to come again");
                 Answer::RetryLater
             }
         }
@@ -148,31 +149,38 @@ fn gets_a_copy(decision: &Decision<'_>) -> bool {
     }
 }
 
-/// One line a decision. What a caller wrote is escaped.
+/// One line a decision. A field that is text is escaped by either format of the log.
 fn log(review: &Review<'_>, decision: &Decision<'_>) {
-    let Review {
-        uid,
-        namespace,
-        name,
-        dry_run,
-        ..
-    } = review;
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    let (uid, namespace, name) = (&*review.uid, &*review.namespace, &*review.name);
+    let dry_run = review.dry_run;
+    let names = |additions: &[Addition<'_>]| {
+        let secrets: Vec<_> = additions.iter().map(Addition::secret).collect();
+        (!secrets.is_empty()).then(|| secrets.join(","))
+    };
+    let shadow = names(&decision.shadow);
+    let invalid = decision.invalid_images.iter();
+    let invalid: Vec<_> = invalid
+        .map(|(origin, reason)| format!("{}: {reason}", origin.pointer()))
+        .collect();
+    let invalid_images = (!invalid.is_empty()).then(|| invalid.join("; "));
     match &decision.outcome {
         Outcome::Inject(plan) => {
-            let secrets: Vec<_> = plan.additions.iter().map(Addition::secret).collect();
-            debug!(?uid, ?namespace, ?name, dry_run, ?secrets, "injected");
+            let secrets = names(&plan.additions);
+            debug!(
+                uid,
+                namespace, name, dry_run, secrets, shadow, invalid_images, "injected"
+            );
         }
-        Outcome::Skip(reason) => debug!(
-            ?uid,
-            ?namespace,
-            ?name,
-            dry_run,
-            code = reason.code(),
-            "skipped: {reason}"
-        ),
-    }
-    for (origin, reason) in &decision.invalid_images {
-        debug!(?uid, image = origin.pointer(), "an image is passed over: {reason}");
+        Outcome::Skip(reason) => {
+            let code = reason.code();
+            debug!(
+                uid,
+                namespace, name, dry_run, code, shadow, invalid_images, "skipped: {reason}"
+            );
+        }
     }
 }
 
