@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde::Serialize;
 
 use super::judge::{self, Unusable};
@@ -18,18 +20,39 @@ pub struct CaBundle(String);
 impl CaBundle {
     /// The certificates of a PEM file; at least one. Whatever else stands in the file, a key above all, stays out.
     pub fn from_pem(pem: &[u8]) -> Result<Self, Unusable> {
-        let mut text = String::new();
-        for certificate in judge::certificates(pem)? {
-            let body = STANDARD.encode(certificate);
-            let lines: Vec<_> = body.as_bytes().chunks(LINE).map(String::from_utf8_lossy).collect();
-            let _ = writeln!(
-                text,
-                "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----",
-                lines.join("\n")
-            );
-        }
-        Ok(Self(STANDARD.encode(text)))
+        judge::certificates(pem).map(|certificates| Self::of(&certificates))
     }
+
+    /// These certificates.
+    #[must_use]
+    pub fn of(certificates: &[CertificateDer<'_>]) -> Self {
+        Self(STANDARD.encode(pem(certificates)))
+    }
+}
+
+/// Certificates as PEM.
+#[must_use]
+pub fn pem(certificates: &[CertificateDer<'_>]) -> String {
+    let mut text = String::new();
+    for certificate in certificates {
+        let body = STANDARD.encode(certificate);
+        let lines: Vec<_> = body.as_bytes().chunks(LINE).map(String::from_utf8_lossy).collect();
+        let _ = writeln!(
+            text,
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----",
+            lines.join("\n")
+        );
+    }
+    text
+}
+
+/// The certificates of a PEM text as far as they can be read, whatever stands between them.
+#[must_use]
+pub fn readable(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
+    certificates
+        .filter(|certificate| judge::facts_of(certificate).is_ok())
+        .collect()
 }
 
 #[cfg(test)]

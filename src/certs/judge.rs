@@ -19,7 +19,7 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode;
 use x509_cert::der::oid::db::rfc5280::{ANY_EXTENDED_KEY_USAGE, ID_KP_SERVER_AUTH};
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, SubjectAltName};
 
 use super::rfc3339;
 
@@ -242,6 +242,14 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, U
 /// What a certificate says about itself, without its key.
 pub fn facts_of(certificate: &CertificateDer<'_>) -> Result<Facts, Unusable> {
     facts(&Certificate::from_der(certificate).map_err(|_| Unusable::UnreadableCertificate(1))?)
+}
+
+/// Whether a certificate says that it may sign others.
+pub(super) fn is_authority(certificate: &CertificateDer<'_>) -> Result<bool, Unusable> {
+    let certificate = Certificate::from_der(certificate).map_err(|_| Unusable::UnreadableCertificate(1))?;
+    let constraints = certificate.tbs_certificate().get_extension::<BasicConstraints>();
+    let constraints = constraints.map_err(|_| Unusable::UnreadableCertificate(1))?;
+    Ok(constraints.is_some_and(|(_, constraints)| constraints.ca))
 }
 
 /// The server's own certificate, the first of the chain.

@@ -18,7 +18,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair as SigningKey, KeyUsagePurpose, SanType, date_time_ymd,
 };
-use rustls::pki_types;
+use rustls::pki_types::{self, CertificateDer};
 use x509_cert::der::DateTime;
 
 use super::judge::{self, Facts, Unusable};
@@ -68,6 +68,7 @@ pub struct Pair {
 pub struct Authority {
     issuer: Issuer<'static, SigningKey>,
     pair: Pair,
+    certificate: CertificateDer<'static>,
     not_after: SystemTime,
 }
 
@@ -151,44 +152,66 @@ impl Names {
 impl Authority {
     /// Makes a new authority that is valid at `now` and for [`AUTHORITY_LIFETIME`] after it.
     pub fn new(now: SystemTime) -> Result<Self, MakeError> {
+        Self::living(AUTHORITY_LIFETIME, now)
+    }
+
+    /// Makes a new authority that is valid at `now` and for `lifetime` after it.
+    pub fn living(lifetime: Duration, now: SystemTime) -> Result<Self, MakeError> {
         let key = SigningKey::generate()?;
         let mut parameters = authority_parameters();
-        valid_for(&mut parameters, AUTHORITY_LIFETIME, now)?;
+        valid_for(&mut parameters, lifetime, now)?;
+        let certificate = parameters.self_signed(&key)?;
         let pair = Pair {
-            certificate: parameters.self_signed(&key)?.pem(),
+            certificate: certificate.pem(),
             key: key.serialize_pem(),
         };
         Ok(Self {
             issuer: Issuer::new(parameters, key),
             pair,
-            not_after: now + AUTHORITY_LIFETIME,
+            certificate: certificate.der().clone(),
+            not_after: now + lifetime,
         })
     }
 
     /// Reads an authority that [`Self::new`] made, to sign with it again at `now`.
     pub fn from_pem(certificate: &[u8], key: &[u8], now: SystemTime) -> Result<Self, MakeError> {
-        let facts = judge::read(certificate, key)?.facts;
-        if facts.subject != format!("CN={AUTHORITY_NAME}") {
+        let read = judge::read(certificate, key)?;
+        let facts = &read.facts;
+        let own = read.certified.cert.first().ok_or(Unusable::NoCertificate)?;
+        if !Self::has_made(own) {
             return Err(MakeError::ForeignAuthority);
         }
         facts.valid_at(now)?;
         let key = SigningKey::try_from(&judge::private_key(key)?)?;
-        let certificate = String::from_utf8_lossy(certificate).into_owned();
         let pair = Pair {
-            certificate,
+            certificate: String::from_utf8_lossy(certificate).into_owned(),
             key: key.serialize_pem(),
         };
         Ok(Self {
             issuer: Issuer::new(authority_parameters(), key),
             pair,
+            certificate: own.clone().into_owned(),
             not_after: facts.not_after,
         })
+    }
+
+    /// Whether a certificate is that of an authority that [`Self::new`] may have made, as far as it says itself.
+    #[must_use]
+    pub fn has_made(certificate: &CertificateDer<'_>) -> bool {
+        judge::facts_of(certificate).is_ok_and(|facts| facts.subject == format!("CN={AUTHORITY_NAME}"))
+            && judge::is_authority(certificate).is_ok_and(|is_authority| is_authority)
     }
 
     /// The authority's own certificate and key.
     #[must_use]
     pub fn pair(&self) -> &Pair {
         &self.pair
+    }
+
+    /// The authority's own certificate, as those have it who trust it.
+    #[must_use]
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
     }
 
     /// The last instant at which what it signs is believed.

@@ -16,6 +16,7 @@ pub mod judge;
 pub mod load;
 pub mod make;
 pub mod served;
+pub mod trust;
 pub mod watch;
 
 use std::time::SystemTime;
