@@ -10,10 +10,13 @@
 //!
 //! `image`, `credentials`, `rules` and `admission` decide about Pods, `controller` about copies of secrets; they know no
 //! socket, no clock and no environment, and they build without the features `server` and `cluster`. `server`, `certs`
-//! and `cluster` do the input and output and do not know each other. `manifests` makes of their constants what a cluster
-//! must be told, and `doctor` says what is wrong with one. The binary's commands wire it all together.
+//! and `cluster` do the input and output and do not know each other. `authority` decides how certificates look after
+//! themselves, with what `certs` makes. `manifests` makes of their constants what a cluster must be told, and `doctor` says
+//! what is wrong with one. The binary's commands wire it all together.
 
 pub mod admission;
+#[cfg(feature = "server")]
+pub mod authority;
 #[cfg(feature = "server")]
 pub mod certs;
 #[cfg(feature = "cluster")]
