@@ -21,7 +21,7 @@ use pullkey::certs::make::DnsName;
 use pullkey::controller::live::ReplicaName;
 use pullkey::controller::names::SecretName;
 use pullkey::manifests::{
-    DnsPolicy, FailurePolicy, Image, NamespaceName, ObjectName, Options, SOURCES, Timeout, Toleration,
+    self, DnsPolicy, FailurePolicy, Image, NamespaceName, ObjectName, Options, SOURCES, Timeout, Toleration,
 };
 use pullkey::rules::{ACCEPTED_NAMESPACE_NAME, is_namespace_name};
 use pullkey::{health, server};
@@ -90,6 +90,9 @@ pub(crate) struct WebhookArgs {
     /// Private key of that certificate as PEM
     #[arg(long, value_name = "FILE", env = "PULLKEY_TLS_KEY", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Start without a certificate that can serve, and be ready once there is one
+    #[arg(long, env = "PULLKEY_AWAIT_CERTIFICATE", requires = "tls_cert", value_parser = BoolishValueParser::new())]
+    pub(crate) await_certificate: bool,
     /// Answer only callers that show a certificate of one of these CAs, as PEM
     #[arg(long, value_name = "FILE", env = "PULLKEY_CLIENT_CA")]
     pub(crate) client_ca: Option<PathBuf>,
@@ -164,6 +167,8 @@ pub(crate) struct ControllerArgs {
     pub(crate) health: HealthArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) certificates: CertificatesArgs,
 }
 
 /// Say which secrets images and manifests get, and why
@@ -356,7 +361,8 @@ pub(crate) struct ManifestsArgs {
     /// Namespace whose Pods are none of the webhook's business, besides kube-system and its like; repeatable
     #[arg(long, value_name = "NAMESPACE", env = "PULLKEY_EXCLUDE_NAMESPACE")]
     pub(crate) exclude_namespace: Vec<NamespaceName>,
-    /// Where the serving certificate comes from: cert-manager, or the Secret `pullkey-webhook-tls` that you make
+    /// Where the serving certificate comes from: cert-manager, Pullkey's controller, or the Secret `pullkey-webhook-tls`
+    /// that you make
     #[arg(
         long,
         value_name = "SOURCE",
@@ -401,6 +407,52 @@ pub(crate) struct CompletionsArgs {
 pub(crate) struct ManArgs {
     /// The command to describe
     pub(crate) command: Option<String>,
+}
+
+/// Certificates that the controller keeps.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Certificates that look after themselves")]
+pub(crate) struct CertificatesArgs {
+    /// Make an authority and what the webhook serves, renew both, and write the `caBundle` of the webhook
+    /// configuration; needs `--webhook-replicas`
+    #[arg(long, env = "PULLKEY_MANAGE_CERTIFICATES", value_parser = BoolishValueParser::new())]
+    pub(crate) manage_certificates: bool,
+    /// The webhook configuration
+    #[arg(long, value_name = "NAME", env = "PULLKEY_CONFIGURATION", default_value = manifests::NAME)]
+    pub(crate) configuration: ObjectName,
+    /// The replicas' port for calls, on which they show their certificates
+    #[arg(long, value_name = "PORT", env = "PULLKEY_SERVING_PORT", default_value_t = server::PORT)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) serving_port: u16,
+    /// How long what the webhook serves lives; it is renewed after two thirds
+    // Fifteen days: the last five are for a volume that does not follow, or a controller that does not run.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "PULLKEY_CERTIFICATE_LIFETIME",
+        default_value = "360h"
+    )]
+    #[arg(value_parser = pullkey::duration::parse)]
+    pub(crate) certificate_lifetime: Duration,
+    /// How long the authority lives; it is replaced after two thirds
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "PULLKEY_AUTHORITY_LIFETIME",
+        default_value = "87600h"
+    )]
+    #[arg(value_parser = pullkey::duration::parse)]
+    pub(crate) authority_lifetime: Duration,
+    /// How long API servers are given to hear of another authority before it signs, and replicas to show that nothing of
+    /// the old one is served
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "PULLKEY_AUTHORITY_MARGIN",
+        default_value = "3m"
+    )]
+    #[arg(value_parser = pullkey::duration::parse)]
+    pub(crate) authority_margin: Duration,
 }
 
 /// Where a program that serves answers probes.
@@ -506,6 +558,7 @@ pub(crate) enum ManifestFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CertificateSource {
     CertManager,
+    SelfManaged,
     Given,
 }
 

@@ -102,6 +102,12 @@ describe! {
         "Whether the certificate files as they are now cannot be used, and what was read before is served";
     CERTIFICATE_RELOADS = "pullkey_certificate_reloads_total", ["result"],
         "Reloads of a changed serving certificate";
+    KEPT_NOT_AFTER = "pullkey_kept_certificate_not_after_timestamp_seconds", ["certificate"],
+        "End of the validity of what the leading controller keeps, in Unix time; 0 elsewhere";
+    KEPT_MADE = "pullkey_kept_certificate_made_timestamp_seconds", ["certificate"],
+        "When it was last made, in Unix time; 0 elsewhere";
+    KEEPING_FAILURES = "pullkey_certificate_keeping_failures_total", ["step"],
+        "Steps of keeping certificates that were not done";
     BUILD = "pullkey_build_info", ["version"],
         "The program's version";
 }
@@ -211,9 +217,12 @@ labels! {
     }
 }
 
+mod certificates;
 mod copies;
 mod watches;
 
+use certificates::Certificates;
+pub use certificates::{CertificateMetrics, KeepingStep};
 use copies::Copies;
 pub use copies::{CopyMetrics, WriteKind, WriteResult};
 use watches::Watches;
@@ -245,6 +254,7 @@ pub struct Metrics {
     certificate_not_before: Kept<Gauge>,
     certificate_refused: Kept<Gauge>,
     certificate_reloads: Counters<Reload>,
+    certificates: Certificates,
 }
 
 /// What a listener counts of its connections. The default counts for nobody.
@@ -304,6 +314,7 @@ impl Metrics {
         let certificate_not_before = register(&mut registry, CERTIFICATE_NOT_BEFORE, Kept::default());
         let certificate_refused = register(&mut registry, CERTIFICATE_REFUSED, Kept::default());
         let certificate_reloads = Counters::register(&mut registry, CERTIFICATE_RELOADS);
+        let certificates = Certificates::register(&mut registry);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register(BUILD.registered_name(), BUILD.help, version);
         Self {
@@ -332,6 +343,7 @@ impl Metrics {
             certificate_not_before,
             certificate_refused,
             certificate_reloads,
+            certificates,
         }
     }
 
@@ -427,6 +439,12 @@ impl Metrics {
     pub fn set_certificate_refused(&self, is_refused: bool) {
         let refused = self.certificate_refused.keep(Gauge::default);
         refused.set(i64::from(is_refused));
+    }
+
+    /// The metrics of a controller that begins now and keeps certificates.
+    #[must_use]
+    pub fn certificates(&self) -> CertificateMetrics {
+        self.certificates.begin()
     }
 
     /// A changed certificate was read again.
@@ -556,6 +574,7 @@ mod tests {
         metrics.set_rules(1);
         metrics.set_certificate(UNIX_EPOCH, UNIX_EPOCH);
         metrics.set_certificate_refused(false);
+        let _ = metrics.certificates();
         let told = samples(&metrics.encode());
         let described = TABLE.iter().map(|metric| {
             let labels = metric.labels.iter().map(|label| (*label).to_owned()).collect();

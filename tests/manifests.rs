@@ -237,6 +237,62 @@ fn what_looks_after_it_finds_every_pod_and_is_the_same_in_files() {
     );
 }
 
+#[test]
+fn the_overlay_for_certificates_that_look_after_themselves_holds_what_is_printed() {
+    let printed = objects(&["--certificate", "self-managed"]);
+    let overlay = deploy("overlays/self-managed");
+    let mut in_tree = resources(&deploy("crds"));
+    in_tree.extend(resources(&deploy("base")));
+    in_tree.extend(objects_of(&overlay["rights.yaml"]));
+    let kustomization = objects_of(&overlay["kustomization.yaml"]).pop().unwrap();
+    for patch in kustomization["patches"].as_array().unwrap() {
+        let target = &patch["target"];
+        let is_target =
+            |object: &&mut Value| object["kind"] == target["kind"] && object["metadata"]["name"] == target["name"];
+        let object = in_tree.iter_mut().find(is_target).unwrap();
+        let operations = objects_of(&overlay[patch["path"].as_str().unwrap()]).pop().unwrap();
+        json_patch::patch(
+            object,
+            &serde_json::from_value::<json_patch::Patch>(operations).unwrap(),
+        )
+        .unwrap();
+    }
+    for object in printed.iter().filter(|object| object["kind"] != "ConfigMap") {
+        assert!(in_tree.contains(object), "{object:#}");
+    }
+    assert_eq!(in_tree.len(), printed.len() - 1, "the rules are generated");
+    let registration = printed.last().unwrap();
+    assert!(
+        registration["webhooks"][0]["clientConfig"].get("caBundle").is_none(),
+        "it is written by the controller"
+    );
+    assert!(
+        registration["metadata"].get("annotations").is_none(),
+        "and by nobody else"
+    );
+}
+
+#[test]
+fn what_certificates_need_is_allowed_for_three_names_only() {
+    let without = objects(&[]);
+    let with = objects(&["--certificate", "self-managed"]);
+    let added = with.iter().filter(|object| !without.contains(object));
+    let rights = added.filter_map(|object| object["rules"].as_array()).flatten();
+    for right in rights {
+        let names = right["resourceNames"].as_array().unwrap();
+        let expected = if right["resources"] == json!(["secrets"]) {
+            json!(["pullkey-webhook-ca", "pullkey-webhook-tls"])
+        } else {
+            assert_eq!(
+                (&right["resources"], &right["verbs"]),
+                (&json!(["mutatingwebhookconfigurations"]), &json!(["get", "patch"]))
+            );
+            json!(["pullkey"])
+        };
+        assert_eq!(json!(names), expected);
+    }
+}
+
 /// Each value at a JSON pointer below an object.
 fn assert_values(object: &Value, expected: &[(&str, Value)]) {
     for (pointer, expected) in expected {

@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::judge::{Facts, Unusable};
-use super::load::{Contents, Files, LoadError};
+use super::load::{Contents, Files, LoadError, provider};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 
 /// Certificates in use, with what is needed to notice that their files changed.
 #[derive(Debug)]
@@ -22,10 +24,26 @@ pub struct Watch {
     protocols: &'static [&'static [u8]],
     /// Read by the server for every connection, written here only.
     config: Arc<ArcSwap<ServerConfig>>,
-    facts: Facts,
-    contents: Contents,
+    in_use: Option<InUse>,
     /// Why the last look found nothing usable; none if it did.
     refused: Option<String>,
+}
+
+/// What is served.
+#[derive(Debug)]
+struct InUse {
+    facts: Facts,
+    contents: Contents,
+}
+
+/// Has nothing to show: every handshake fails.
+#[derive(Debug)]
+struct Nothing;
+
+impl ResolvesServerCert for Nothing {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        None
+    }
 }
 
 /// What came of one look at the files.
@@ -35,7 +53,7 @@ pub enum Look {
     Unchanged,
     /// Their new contents are in use from now on.
     Replaced(Facts),
-    /// They hold nothing usable; what was in use stays.
+    /// They hold nothing usable; what was in use stays, if anything was.
     Refused {
         /// Why.
         reason: LoadError,
@@ -50,13 +68,26 @@ impl Watch {
     pub fn start(files: Files, protocols: &'static [&'static [u8]], now: SystemTime) -> Result<Self, LoadError> {
         let (contents, (config, facts)) =
             settle(|| files.read(), |contents| files.configure(contents, protocols, now))?;
-        let config = Arc::new(ArcSwap::from_pointee(config));
         Ok(Self {
             files,
             protocols,
-            config,
-            facts,
-            contents,
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            in_use: Some(InUse { facts, contents }),
+            refused: None,
+        })
+    }
+
+    /// Begins without a certificate, whatever is in the files: until a look finds a usable one, no handshake succeeds.
+    pub fn waiting(files: Files, protocols: &'static [&'static [u8]]) -> Result<Self, LoadError> {
+        let config = ServerConfig::builder_with_provider(Arc::new(provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Nothing));
+        Ok(Self {
+            files,
+            protocols,
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            in_use: None,
             refused: None,
         })
     }
@@ -67,10 +98,10 @@ impl Watch {
         Arc::clone(&self.config)
     }
 
-    /// What the certificate in use says.
+    /// What the certificate in use says, if one is.
     #[must_use]
-    pub fn facts(&self) -> &Facts {
-        &self.facts
+    pub fn facts(&self) -> Option<&Facts> {
+        self.in_use.as_ref().map(|in_use| &in_use.facts)
     }
 
     /// Reads the files once, and puts what they hold into use if it is new and can serve at `now`.
@@ -78,11 +109,7 @@ impl Watch {
         match self.replace(now) {
             Ok(replaced) => {
                 self.refused = None;
-                if replaced {
-                    Look::Replaced(self.facts.clone())
-                } else {
-                    Look::Unchanged
-                }
+                replaced.map_or(Look::Unchanged, Look::Replaced)
             }
             Err(reason) => {
                 // Errors of the system cannot be compared, their texts can.
@@ -94,23 +121,25 @@ impl Watch {
         }
     }
 
-    /// Whether something new is in use now.
-    fn replace(&mut self, now: SystemTime) -> Result<bool, LoadError> {
+    /// What is in use from now on, if it is something new.
+    fn replace(&mut self, now: SystemTime) -> Result<Option<Facts>, LoadError> {
         let files = &self.files;
-        let in_use = &self.contents;
+        let in_use = self.in_use.as_ref().map(|in_use| &in_use.contents);
         let judge = |contents: &Contents| {
-            (contents != in_use)
+            (Some(contents) != in_use)
                 .then(|| files.configure(contents, self.protocols, now))
                 .transpose()
         };
         let (contents, replacement) = settle(|| files.read(), judge)?;
         let Some((config, facts)) = replacement else {
-            return Ok(false);
+            return Ok(None);
         };
         self.config.store(Arc::new(config));
-        self.facts = facts;
-        self.contents = contents;
-        Ok(true)
+        self.in_use = Some(InUse {
+            facts: facts.clone(),
+            contents,
+        });
+        Ok(Some(facts))
     }
 }
 

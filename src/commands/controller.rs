@@ -8,10 +8,12 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
+use pullkey::authority;
 use pullkey::controller::copy::Style;
-use pullkey::controller::live::{Allowance, Matches, Settings, run as look_after};
+use pullkey::controller::live::{Allowance, Certificates, Matches, Settings, run as look_after};
 use pullkey::controller::names::Names;
 use pullkey::controller::plan;
+use pullkey::manifests::{AUTHORITIES, CERTIFICATE, WEBHOOK};
 use pullkey::metrics::Metrics;
 use pullkey::readiness::Readiness;
 use tokio::sync::watch;
@@ -111,6 +113,11 @@ fn settings(args: &ControllerArgs) -> Result<Settings, Failure> {
             replicas: args.webhook_replicas.clone(),
             interval: args.matches_interval,
         },
+        certificates: args
+            .certificates
+            .manage_certificates
+            .then(|| certificates(args))
+            .transpose()?,
         identity: identity(),
     })
 }
@@ -124,6 +131,44 @@ fn names(args: &ControllerArgs) -> Result<Option<Names>, Failure> {
         return Err(Failure::new(ExitStatus::InputWrong, cause).with_hint(Some(hint)));
     }
     Ok((!args.secret_name.is_empty()).then_some(names))
+}
+
+/// How certificates are kept.
+fn certificates(args: &ControllerArgs) -> Result<Certificates, Failure> {
+    let wrong = |cause: String| Failure::new(ExitStatus::InputWrong, cause);
+    let (namespace, replicas) = (&args.own_namespace, &args.webhook_replicas);
+    if replicas.is_empty() {
+        let cause = "certificates cannot be managed without knowing who serves them";
+        let hint =
+            "name the webhook's replicas with `--webhook-replicas`: an old authority goes only once none shows it";
+        return Err(wrong(cause.to_owned()).with_hint(Some(hint)));
+    }
+    let args = &args.certificates;
+    // API servers call by the first.
+    let server_name = format!("{WEBHOOK}.{namespace}.svc");
+    let others = [
+        format!("{server_name}.cluster.local"),
+        format!("{WEBHOOK}.{namespace}"),
+        WEBHOOK.to_owned(),
+    ];
+    let names = [&server_name].into_iter().chain(&others).map(|name| name.parse());
+    let names = names.collect::<Result<_, _>>();
+    let names = authority::Names {
+        dns: names.map_err(|error| wrong(format!("no certificate can be for `{server_name}`: {error}")))?,
+        addresses: Vec::new(),
+    };
+    let (lifetime, authority_lifetime) = (args.certificate_lifetime, args.authority_lifetime);
+    let settings = authority::Settings::new(names, lifetime, authority_lifetime, args.authority_margin);
+    Ok(Certificates {
+        settings: settings.map_err(|unfit| wrong(unfit.to_string()))?,
+        namespace: namespace.clone(),
+        authorities: AUTHORITIES.to_owned(),
+        serving: CERTIFICATE.to_owned(),
+        registration: args.configuration.to_string(),
+        server_name,
+        replicas: replicas.clone(),
+        port: args.serving_port,
+    })
 }
 
 /// The Pod's name, and something that no earlier process under that name had.

@@ -84,8 +84,8 @@ fn certificate(args: &ManifestsArgs) -> Result<Certificate, Failure> {
             })?;
             Ok(Certificate::Given(bundle))
         }
-        (CertificateSource::CertManager, Some(_)) => {
-            let message = "cert-manager knows the CA of the certificates that it makes";
+        (CertificateSource::CertManager | CertificateSource::SelfManaged, Some(_)) => {
+            let message = "whoever makes the certificates knows their CA";
             let hint = "leave out `--ca-bundle`, or bring the certificate with `--certificate given`";
             Err(Failure::new(ExitStatus::InputWrong, message).with_hint(Some(hint)))
         }
@@ -95,6 +95,7 @@ fn certificate(args: &ManifestsArgs) -> Result<Certificate, Failure> {
             Err(Failure::new(ExitStatus::InputWrong, message).with_hint(Some(hint)))
         }
         (CertificateSource::CertManager, None) => Ok(Certificate::CertManager),
+        (CertificateSource::SelfManaged, None) => Ok(Certificate::SelfManaged),
     }
 }
 

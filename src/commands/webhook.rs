@@ -72,7 +72,12 @@ pub(super) fn run(args: &WebhookArgs) -> Result<ExitStatus, Failure> {
         tell_findings(&loaded.warnings, &loaded.mistakes);
         return Ok(ExitStatus::InputWrong);
     }
-    let certificate = Watch::start(certificate_files(args)?, ALPN_PROTOCOLS, SystemTime::now())?;
+    let files_of_certificate = certificate_files(args)?;
+    let mut certificate = if args.await_certificate {
+        Watch::waiting(files_of_certificate, ALPN_PROTOCOLS)?
+    } else {
+        Watch::start(files_of_certificate, ALPN_PROTOCOLS, SystemTime::now())?
+    };
 
     log(&args.log)?;
     let metrics = Arc::new(Metrics::new(SkipReason::CODES));
@@ -92,7 +97,13 @@ pub(super) fn run(args: &WebhookArgs) -> Result<ExitStatus, Failure> {
     if let Some(loaded) = &loaded {
         program.files_loaded(loaded);
     }
-    program.certificate_in_use(certificate.facts());
+    match certificate.facts() {
+        Some(facts) => program.certificate_in_use(facts),
+        None => match certificate.look(SystemTime::now()) {
+            Look::Replaced(facts) => program.certificate_in_use(&facts),
+            look => program.certificate_looked_at(look),
+        },
+    }
 
     let sources = Sources {
         files,
@@ -161,7 +172,7 @@ async fn serve(args: &WebhookArgs, program: &Program, sources: Sources) -> Resul
         server: server.local_addr(),
         health: health.as_ref().map(Bound::local_addr),
         rules: program.decider.rules(),
-        not_after: sources.certificate.facts().not_after,
+        not_after: sources.certificate.facts().map(|facts| facts.not_after),
     };
     banner.show();
 
@@ -328,7 +339,7 @@ impl Program {
             Look::Refused { reason, .. } => {
                 let reason = chain(reason);
                 Some(format!(
-                    "the certificate files are refused, what was served before is served on: {reason}"
+                    "the certificate files are refused, and what is served does not change: {reason}"
                 ))
             }
             Look::Unchanged | Look::Replaced(_) => None,

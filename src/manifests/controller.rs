@@ -17,9 +17,9 @@ use crate::rules::namespaces::PROTECTED;
 pub const CONTROLLER: &str = "pullkey-controller";
 /// Where sources come from unless someone says otherwise.
 pub const SOURCES: &str = "pullkey-sources";
-const RBAC: &str = "rbac.authorization.k8s.io";
-const RBAC_VERSION: &str = "rbac.authorization.k8s.io/v1";
-const POLICY_VERSION: &str = "admissionregistration.k8s.io/v1";
+pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
+pub(super) const RBAC_VERSION: &str = "rbac.authorization.k8s.io/v1";
+pub(super) const POLICY_VERSION: &str = "admissionregistration.k8s.io/v1";
 
 /// All of it, in the order in which it is to be applied: what limits the account before what gives it rights.
 pub(super) fn objects(options: &Options) -> Vec<Manifest> {
@@ -91,13 +91,7 @@ fn policy(options: &Options) -> Manifest {
             "metadata": {"labels": controller_labels(), "name": CONTROLLER},
             "spec": {
                 "failurePolicy": "Fail",
-                "matchConditions": [{
-                    "expression": format!(
-                        "request.userInfo.username == 'system:serviceaccount:{}:{CONTROLLER}'",
-                        options.namespace,
-                    ),
-                    "name": "is-the-controller",
-                }],
+                "matchConditions": [is_the_controller(options)],
                 // With what the API server would fill in: who applies this on the server's side owns it as a whole.
                 "matchConstraints": {
                     "matchPolicy": "Equivalent",
@@ -136,6 +130,17 @@ fn policy(options: &Options) -> Manifest {
             },
         }),
     )
+}
+
+/// The condition of policies for its account.
+pub(super) fn is_the_controller(options: &Options) -> Value {
+    json!({
+        "expression": format!(
+            "request.userInfo.username == 'system:serviceaccount:{}:{CONTROLLER}'",
+            options.namespace,
+        ),
+        "name": "is-the-controller",
+    })
 }
 
 fn policy_binding() -> Manifest {
@@ -253,7 +258,7 @@ fn binding(kind: &str, role: &str, namespace: &NamespaceName, options: &Options)
     )
 }
 
-fn subject(options: &Options) -> Value {
+pub(super) fn subject(options: &Options) -> Value {
     json!({"kind": "ServiceAccount", "name": CONTROLLER, "namespace": options.namespace})
 }
 

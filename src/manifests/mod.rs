@@ -8,7 +8,7 @@
 //! ```text
 //!   options ─► workload ─────┐
 //!           └► registration ─┼─► Manifest ─► yaml
-//!   certificate ─────────────┘       └► tree ─► yaml
+//!   certificate, self_managed ┘      └► tree ─► yaml
 //! ```
 
 mod certificate;
@@ -19,6 +19,7 @@ mod options;
 mod part;
 mod placement;
 mod registration;
+mod self_managed;
 mod tree;
 mod workload;
 mod yaml;
@@ -47,6 +48,8 @@ const REPLICAS: &str = "pullkey-webhook-replicas";
 pub const RULES: &str = "pullkey-rules";
 /// The Secret with the serving certificate.
 pub const CERTIFICATE: &str = "pullkey-webhook-tls";
+/// The Secret with the authorities that the controller keeps, and their keys.
+pub const AUTHORITIES: &str = "pullkey-webhook-ca";
 /// The priority class of what a cluster cannot do without.
 const CLUSTER_CRITICAL: &str = "system-cluster-critical";
 
@@ -64,6 +67,8 @@ pub struct Manifest {
 pub enum Certificate {
     /// cert-manager makes and renews it, and keeps the registration's `caBundle`.
     CertManager,
+    /// Pullkey's own controller does both.
+    SelfManaged,
     /// The admin makes the Secret; these are its CAs.
     Given(CaBundle),
 }
@@ -132,7 +137,14 @@ impl Installation {
             objects.extend(certificate::objects(options));
         }
         objects.extend(workload::objects(options));
-        objects.extend(controller::objects(options));
+        let mut controller = controller::objects(options);
+        if *certificate == Certificate::SelfManaged {
+            objects.extend(self_managed::objects(options));
+            for manifest in &mut controller {
+                self_managed::adapt(manifest, options);
+            }
+        }
+        objects.extend(controller);
         if options.monitoring {
             objects.extend(monitoring::objects(options));
         }

@@ -99,8 +99,8 @@ fn excluded_namespaces(options: &Options, certificate: Option<&Certificate>) -> 
         .chain([&options.namespace])
         .map(ToString::to_string);
     let mut excluded: BTreeSet<_> = PROTECTED.map(str::to_owned).into_iter().chain(chosen).collect();
-    let is_given = matches!(certificate, Some(Certificate::Given(_)));
-    if options.failure_policy == FailurePolicy::Fail && !is_given {
+    let may_be_cert_manager = matches!(certificate, None | Some(Certificate::CertManager));
+    if options.failure_policy == FailurePolicy::Fail && may_be_cert_manager {
         excluded.insert(CERT_MANAGER.to_owned());
     }
     excluded

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::registration::{WEBHOOK_NAME, registration};
 use super::{
-    CERTIFICATE, Manifest, NAME, Options, RULES, Unwritable, certificate, controller, kinds, monitoring, server_name,
-    webhook_labels, workload, yaml,
+    CERTIFICATE, CONTROLLER, Manifest, NAME, Options, RULES, Unwritable, certificate, controller, kinds, monitoring,
+    self_managed, server_name, webhook_labels, workload, yaml,
 };
 
 const API_VERSION: &str = "kustomize.config.k8s.io/v1beta1";
@@ -20,6 +20,7 @@ type Files = Vec<(String, String)>;
 pub(super) fn tree(options: &Options) -> Result<Files, Unwritable> {
     let mut files = crds()?;
     files.extend(base(options)?);
+    files.extend(self_managed(options)?);
     files.extend(cert_manager(options)?);
     files.extend(given_certificate(options)?);
     files.extend(monitoring(options)?);
@@ -80,6 +81,50 @@ fn base(options: &Options) -> Result<Files, Unwritable> {
     files.extend(rules);
     files.push(("kustomization.yaml".to_owned(), yaml(&[kustomization])?));
     Ok(below("base", files))
+}
+
+fn self_managed(options: &Options) -> Result<Files, Unwritable> {
+    let additions = |comment: &str, list: &str, items: Vec<Value>| {
+        let items = items.into_iter();
+        let operations = items.map(|item| json!({"op": "add", "path": format!("{list}/-"), "value": item}));
+        yaml(&[Manifest::new(comment, operations.collect())])
+    };
+    let arguments = self_managed::arguments(options).into_iter().map(Value::from).collect();
+    let patch = |path: &str, kind: &str| json!({"path": path, "target": {"kind": kind, "name": CONTROLLER}});
+    let kustomization = Manifest::new(
+        "With certificates that Pullkey's controller makes, renews and registers by itself; nothing has to be there before:\n\
+         \n  kubectl apply -k overlays/self-managed",
+        json!({
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "patches": [
+                patch("manage-certificates.yaml", "Deployment"),
+                patch("except-certificates.yaml", "ValidatingAdmissionPolicy"),
+            ],
+            "resources": ["../../base", "rights.yaml"],
+        }),
+    );
+    let files = vec![
+        (
+            "except-certificates.yaml".to_owned(),
+            additions(
+                "The policy for copies has no say about the two Secrets with certificates; one in rights.yaml has.",
+                self_managed::CONDITIONS,
+                vec![self_managed::exemption(options)],
+            )?,
+        ),
+        ("kustomization.yaml".to_owned(), yaml(&[kustomization])?),
+        (
+            "manage-certificates.yaml".to_owned(),
+            additions(
+                "The controller is told to keep them.",
+                self_managed::ARGUMENTS,
+                arguments,
+            )?,
+        ),
+        ("rights.yaml".to_owned(), yaml(&self_managed::objects(options))?),
+    ];
+    Ok(below("overlays/self-managed", files))
 }
 
 fn cert_manager(options: &Options) -> Result<Files, Unwritable> {

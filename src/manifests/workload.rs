@@ -226,6 +226,7 @@ fn deployment(options: &Options) -> Manifest {
         format!("--health-listen=[::]:{}", options.health_port),
         format!("--tls-cert={CERTIFICATE_DIRECTORY}/tls.crt"),
         format!("--tls-key={CERTIFICATE_DIRECTORY}/tls.key"),
+        "--await-certificate".to_owned(),
         "--cluster".to_owned(),
         format!("--rules={RULES_DIRECTORY}"),
         format!("--own-namespace={}", options.namespace),

@@ -38,6 +38,16 @@ const CHOICES: [Choice; 9] = [
         options: &["--certificate=given", "--ca-bundle=ca.crt"],
     },
     Choice {
+        name: "certificates that look after themselves",
+        namespace: "own",
+        values: &["--set=certificate.source=self-managed,httpsPort=10250,failurePolicy=Fail"],
+        options: &[
+            "--certificate=self-managed",
+            "--https-port=10250",
+            "--failure-policy=Fail",
+        ],
+    },
+    Choice {
         name: "another namespace, ports, and an image by its digest",
         namespace: "own",
         values: &[

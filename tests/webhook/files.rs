@@ -134,7 +134,7 @@ async fn a_volume_of_certificates_is_followed_and_a_broken_pair_is_not() {
     webhook.says("the key does not belong to the certificate").await;
     webhook.says("No such file or directory").await;
     let ready = webhook.get("/readyz?verbose").await;
-    let note = "note: the certificate files are refused, what was served before is served on: ";
+    let note = "note: the certificate files are refused, and what is served does not change: ";
     assert!(ready.starts_with("HTTP/1.1 200") && ready.contains(note), "{ready}");
 
     shelf.swap("tls/..data", "..2026_1");

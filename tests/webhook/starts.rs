@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::client::post_head;
-use crate::process::{Shelf, Webhook, added, review, rule, text};
+use crate::process::{Shelf, Webhook, added, eventually, review, rule, text};
 use crate::program::program;
 
 #[tokio::test]
@@ -64,6 +64,30 @@ async fn without_options_it_serves_and_says_how_to_try() {
             "{command}"
         );
     }
+}
+
+#[tokio::test]
+async fn who_awaits_a_certificate_is_ready_once_there_is_one() {
+    let shelf = Shelf::new();
+    let line = "--rules rules.yaml --tls-cert late/tls.crt --tls-key late/tls.key --await-certificate";
+    fs::create_dir(shelf.path("late")).unwrap();
+    let webhook = Webhook::start(shelf.program(line), &shelf.authority.pair().certificate).await;
+    webhook.says("cannot read `late/tls.crt`").await;
+    assert!(
+        webhook
+            .get("/readyz?verbose")
+            .await
+            .contains("[-]certificate failed: no certificate has been loaded yet")
+    );
+    let pair = shelf.pair();
+    shelf.put("late/tls.crt", "damaged");
+    shelf.put("late/tls.key", &pair.key);
+    webhook.signal("HUP");
+    webhook.says("the certificate file holds no PEM certificate").await;
+    shelf.put_pair("late/", &pair);
+    webhook.signal("HUP");
+    eventually("it is ready", async || webhook.get("/readyz").await.ends_with("\r\nok")).await;
+    assert!(webhook.shows(&pair).await);
 }
 
 #[tokio::test]

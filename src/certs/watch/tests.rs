@@ -21,7 +21,7 @@ fn started(directory: &Path, dns: &str) -> Watch {
 }
 
 fn served(watch: &Watch) -> &str {
-    watch.facts().dns_names.first().unwrap()
+    watch.facts().unwrap().dns_names.first().unwrap()
 }
 
 #[test]
@@ -48,6 +48,29 @@ fn a_swapped_symlink_is_noticed() {
     };
     assert_eq!(facts.dns_names, ["two.example"]);
     assert!(matches!(watch.look(now()), Look::Unchanged));
+}
+
+#[test]
+fn whoever_waits_serves_nothing_until_there_is_a_certificate() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut watch = Watch::waiting(serving(directory.path()), PROTOCOLS).unwrap();
+    assert!(watch.facts().is_none());
+    assert!(matches!(watch.look(now()), Look::Refused { repeated: false, .. }));
+    assert!(matches!(watch.look(now()), Look::Refused { repeated: true, .. }));
+
+    let authority = Authority::new(now()).unwrap();
+    let shakes_hands = |watch: &Watch| {
+        let client = client(&authority.pair().certificate, None);
+        handshake(&watch.config().load(), client, "a.example").is_ok()
+    };
+    assert!(!shakes_hands(&watch));
+    put(
+        directory.path(),
+        &authority.issue(&named("a.example"), DAY, now()).unwrap(),
+    );
+    assert!(matches!(watch.look(now()), Look::Replaced(_)));
+    assert!(shakes_hands(&watch));
+    assert_eq!(served(&watch), "a.example");
 }
 
 #[test]

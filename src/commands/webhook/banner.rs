@@ -28,13 +28,14 @@ pub(super) struct Banner<'a> {
     pub(super) health: Option<SocketAddr>,
     /// None until the cluster has been listed.
     pub(super) rules: Option<Arc<RuleSet>>,
-    pub(super) not_after: SystemTime,
+    /// None until there is a certificate.
+    pub(super) not_after: Option<SystemTime>,
 }
 
 impl Banner<'_> {
     /// Says it: as text for people, or as one event for programs.
     pub(super) fn show(&self) {
-        let (url, not_after) = (format!("https://{}{PATH}", self.server), rfc3339(self.not_after));
+        let (url, not_after) = (format!("https://{}{PATH}", self.server), self.not_after.map(rfc3339));
         let health = self.health.map(|health| format!("http://{health}"));
         if self.args.log.format == OutputFormat::Json {
             info!(
@@ -51,7 +52,10 @@ impl Banner<'_> {
         if let Some(health) = health {
             let _ = writeln!(text, "health and metrics on {health}/readyz and {health}/metrics");
         }
-        let _ = writeln!(text, "certificate valid until {not_after}");
+        let _ = match not_after {
+            Some(not_after) => writeln!(text, "certificate valid until {not_after}"),
+            None => writeln!(text, "the certificate is awaited"),
+        };
         let paths = self
             .args
             .rules

@@ -45,6 +45,8 @@ pub(super) struct Subject {
 pub(super) struct Herald {
     sender: mpsc::Sender<(String, Value)>,
     identity: String,
+    /// What all that is told is part of.
+    action: &'static str,
 }
 
 impl Herald {
@@ -68,8 +70,17 @@ impl Herald {
                 sleep(asked_for.unwrap_or_default().max(PAUSE)).await;
             }
         };
-        let identity = identity.to_owned();
-        (Self { sender, identity }, telling)
+        let herald = Self {
+            sender,
+            identity: identity.to_owned(),
+            action: "Copy",
+        };
+        (herald, telling)
+    }
+
+    /// The same for something else.
+    pub(super) fn about(&self, action: &'static str) -> Self {
+        Self { action, ..self.clone() }
     }
 
     /// Tells something about an object.
@@ -94,7 +105,7 @@ impl Herald {
             "eventTime": now,
             "reportingController": "pullkey.dev/controller",
             "reportingInstance": self.identity,
-            "action": "Copy",
+            "action": self.action,
             "reason": reason,
             "regarding": {"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name, "uid": uid},
             "note": shortened(note, LONGEST_NOTE),

@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER};
 use hyper::{Method, Request};
+use k8s_openapi::jiff::fmt::rfc2822;
 use kube::Client;
 use kube::client::Body;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -42,12 +43,30 @@ struct Reach {
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) retry_after: Option<Duration>,
+    /// The API server's clock.
+    pub(super) date: Option<SystemTime>,
     pub(super) body: Bytes,
 }
 
 /// No answer came in time.
 #[derive(Debug)]
 pub(super) struct Silence;
+
+/// `DeleteOptions` for one version of one object.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeleteOptions<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    preconditions: Preconditions<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Preconditions<'a> {
+    uid: &'a str,
+    resource_version: &'a str,
+}
 
 /// What is read of a `Status`.
 #[derive(Deserialize, Default)]
@@ -100,8 +119,26 @@ impl Api {
         self.call(Method::GET, path, METADATA, JSON, Vec::new(), deadline).await
     }
 
-    /// Deletes an object, with these `DeleteOptions`.
-    pub(super) async fn delete(&self, path: &str, body: Vec<u8>, deadline: Duration) -> Result<Reply, Silence> {
+    /// Writes an object as a whole, of which the metadata comes back.
+    pub(super) async fn replace(&self, path: &str, body: Vec<u8>, deadline: Duration) -> Result<Reply, Silence> {
+        let path = format!("{path}?fieldManager={FIELD_MANAGER}");
+        self.call(Method::PUT, &path, METADATA, JSON, body, deadline).await
+    }
+
+    /// Deletes that version of an object.
+    pub(super) async fn delete(
+        &self,
+        path: &str,
+        uid: &str,
+        resource_version: &str,
+        deadline: Duration,
+    ) -> Result<Reply, Silence> {
+        let options = DeleteOptions {
+            api_version: "v1",
+            kind: "DeleteOptions",
+            preconditions: Preconditions { uid, resource_version },
+        };
+        let body = serde_json::to_vec(&options).map_err(|_| Silence)?;
         self.call(Method::DELETE, path, METADATA, JSON, body, deadline).await
     }
 
@@ -137,8 +174,11 @@ impl Api {
             let (head, body) = response.into_parts();
             let retry_after = head.headers.get(RETRY_AFTER);
             let seconds = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+            let date = head.headers.get(DATE).and_then(|date| date.to_str().ok());
+            let date = date.and_then(|date| rfc2822::parse(date).ok());
             Ok(Reply {
                 status: head.status.as_u16(),
+                date: date.map(|date| date.timestamp().into()),
                 retry_after: seconds.map(Duration::from_secs),
                 body: body.collect_bytes().await.map_err(|_| Silence)?,
             })
@@ -155,6 +195,15 @@ impl Api {
 impl Reply {
     pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// This answer if it is one of success, and otherwise why it was not done.
+    pub(super) fn good(self) -> Result<Self, Refusal> {
+        if self.is_success() {
+            Ok(self)
+        } else {
+            Err(self.refusal())
+        }
     }
 
     /// Why it was not done, for any other status than success.

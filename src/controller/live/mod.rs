@@ -15,13 +15,17 @@
 mod announce;
 mod api;
 mod budget;
+mod certificates;
 mod controller;
 pub mod lease;
 mod ledger;
 mod matches;
 mod objects;
+mod registration;
 mod replicas;
 mod rules;
+mod secret;
+mod shown;
 mod statuses;
 mod watches;
 mod write;
@@ -34,12 +38,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use budget::Allowance;
+pub use certificates::Certificates;
 pub use matches::Matches;
 pub use objects::{observe, read_source};
 pub use replicas::{NoReplicaName, ReplicaName};
 
 use self::announce::Herald;
 use self::api::Api;
+use self::certificates::Keeping;
 use self::controller::Controller;
 use self::lease::{Leadership, Lease};
 use self::ledger::Ledger;
@@ -62,6 +68,8 @@ pub struct Settings {
     pub writes: Allowance,
     /// Who is asked when rules last matched.
     pub matches: Matches,
+    /// The certificates that are kept, if any.
+    pub certificates: Option<Certificates>,
     /// By which this replica is known to the others.
     pub identity: String,
 }
@@ -84,6 +92,11 @@ pub async fn run(
     let (term, terms) = watch::channel(None);
     let mut parts = JoinSet::new();
     parts.spawn(telling);
+    if let Some(certificates) = settings.certificates.clone() {
+        let herald = herald.about("Certify");
+        let keeping = Keeping::new(api.clone(), herald, certificates, metrics.certificates(), terms.clone());
+        parts.spawn(keeping.run());
+    }
     let mut holding = tokio::spawn(lease.hold(term, ends.clone()));
     let leadership = Leadership {
         term: terms,

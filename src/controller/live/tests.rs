@@ -295,6 +295,7 @@ impl Scene {
                     .collect(),
                 interval: SECOND / 20,
             },
+            certificates: None,
             identity: "this".to_owned(),
         };
         let client = Client::new(service, "default");

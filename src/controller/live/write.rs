@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::api::{Api, Reply};
 use super::objects::observe;
@@ -13,22 +13,6 @@ use crate::controller::refusal::Refusal;
 
 /// How long a write may take: webhooks on its way have up to 30 s, which no copy is worth waiting for.
 const DEADLINE: Duration = Duration::from_secs(15);
-
-/// `DeleteOptions` for one version of one object.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DeleteOptions<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    preconditions: Preconditions<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Preconditions<'a> {
-    uid: &'a str,
-    resource_version: &'a str,
-}
 
 #[derive(Deserialize)]
 struct Kind {
@@ -66,16 +50,8 @@ async fn apply(api: &Api, path: &str, task: &Task, style: &Style) -> Result<Answ
 }
 
 async fn delete(api: &Api, path: &str, identity: &Identity, style: &Style) -> Result<Answer, Refusal> {
-    let options = DeleteOptions {
-        api_version: "v1",
-        kind: "DeleteOptions",
-        preconditions: Preconditions {
-            uid: &identity.uid,
-            resource_version: &identity.resource_version,
-        },
-    };
-    let body = serde_json::to_vec(&options).map_err(|_| Refusal::Invalid)?;
-    let reply = api.delete(path, body, DEADLINE).await?;
+    let Identity { uid, resource_version } = identity;
+    let reply = api.delete(path, uid, resource_version, DEADLINE).await?;
     let is_status = || serde_json::from_slice::<Kind>(&reply.body).is_ok_and(|object| object.kind == "Status");
     match reply.status {
         404 => Ok(Answer::Absent),
