@@ -21,7 +21,7 @@ struct Choice {
     options: &'static [&'static str],
 }
 
-const CHOICES: [Choice; 9] = [
+const CHOICES: [Choice; 10] = [
     Choice {
         name: "nothing",
         namespace: "pullkey",

@@ -34,5 +34,6 @@ mod rewritten;
 mod rollout;
 mod scope;
 mod selection;
+mod self_managed;
 mod tenant;
 mod trouble;

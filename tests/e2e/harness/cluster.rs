@@ -14,6 +14,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use serde_json::{Value, json};
@@ -26,6 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::balancer::{Balancer, is_ready};
+use super::doors::Doors;
 use super::plane::{ControlPlane, control_plane, control_plane_program};
 use super::{Api, GLANCE, Replica, until};
 
@@ -65,6 +67,8 @@ pub(crate) struct Said {
 #[derive(Default)]
 struct Node {
     replicas: Mutex<Replicas>,
+    /// Whether volumes follow their objects by themselves.
+    follows: AtomicBool,
     /// Held while it asks the API server what to do.
     rounds: Mutex<()>,
 }
@@ -78,6 +82,8 @@ struct Running {
     is_webhook: bool,
     /// Whether it was stopped by a signal, so that it answers nobody.
     is_stopped: bool,
+    /// The versions of the objects that its volumes show, if they follow.
+    shown: Option<Vec<Value>>,
     /// What was told of it.
     ready: Option<bool>,
     /// Whether it was asked to end.
@@ -229,6 +235,43 @@ impl Cluster {
         self.plane.audit_events()
     }
 
+    /// From now on volumes follow their objects by themselves, as on a node, and sooner.
+    pub(crate) fn follow_volumes(&self) {
+        self.node.follows.store(true, Ordering::Relaxed);
+    }
+
+    /// Where the webhook's Pods serve.
+    pub(crate) async fn serving(&self) -> Vec<SocketAddr> {
+        let replicas = self.node.replicas.lock().await;
+        let webhooks = replicas.values().filter(|running| running.is_webhook);
+        webhooks.map(|running| running.replica.target.serving).collect()
+    }
+
+    /// Kills the controller that leads. It is started again, as Pods are.
+    pub(crate) async fn kill_leader(&self) {
+        let leader = until("a controller leads", async || self.leaders().await.pop()).await;
+        self.node.replicas.lock().await[&leader].replica.signal("KILL");
+    }
+
+    /// The sum of a metric of the controller's Pods over all labels that hold `labels`.
+    pub(crate) async fn of_controllers(&self, metric: &str, labels: &str) -> f64 {
+        let mut sum = 0.0;
+        for controller in self.controllers().await {
+            sum += self.metric(&controller, metric, labels).await;
+        }
+        sum
+    }
+
+    /// What all Pods have said, in their logs and metrics.
+    pub(crate) async fn said(&self) -> String {
+        let mut said = String::new();
+        for running in self.node.replicas.lock().await.values() {
+            said += &running.replica.log();
+            said += &running.replica.metrics().await;
+        }
+        said
+    }
+
     /// The names of the webhook's Pods on the node.
     pub(crate) async fn pods(&self) -> BTreeSet<String> {
         let replicas = self.node.replicas.lock().await;
@@ -280,6 +323,13 @@ impl Drop for Cluster {
         let (stop, player) = self.player.take().unwrap();
         let _ = stop.send(());
         let ended = player.join();
+        if thread::panicking()
+            && let Ok(replicas) = self.node.replicas.try_lock()
+        {
+            for (name, running) in &*replicas {
+                eprintln!("{name} said:\n{}", running.replica.log());
+            }
+        }
         assert!(ended.is_ok() || thread::panicking(), "the node has panicked");
     }
 }
@@ -288,11 +338,22 @@ impl Drop for Cluster {
 async fn play(socket: &Path, plane: &ControlPlane, node: &Node) {
     let api = plane.api().await;
     let proxy = UnixListener::bind(socket).unwrap();
-    let balancer = Balancer::start().await;
+    let ways = Ways {
+        balancer: Balancer::start().await,
+        doors: Doors::open().await,
+    };
     tokio::join!(
-        lead_to_services(&proxy, &api, &balancer),
-        run_pods(plane, &api, &balancer, node)
+        lead_to_services(&proxy, &api, &ways.balancer),
+        run_pods(plane, &api, &ways, node)
     );
+}
+
+/// The ways to the webhook's Pods.
+struct Ways {
+    /// For API servers.
+    balancer: Balancer,
+    /// For the controller.
+    doors: Doors,
 }
 
 /// Does what stands between an API server and a Service's Pods: a tunnel to the Service's address ends at the balancer.
@@ -326,34 +387,64 @@ async fn lead(client: UnixStream, service: Option<String>, balancer: SocketAddr)
 }
 
 /// Does what a scheduler and a kubelet do with Pullkey's Pods.
-async fn run_pods(plane: &ControlPlane, api: &Api, balancer: &Balancer, node: &Node) {
+async fn run_pods(plane: &ControlPlane, api: &Api, ways: &Ways, node: &Node) {
     loop {
         let round = node.rounds.lock().await;
         let list = api.get(PODS).await.good();
         let pods = list["items"].as_array().unwrap();
         let mut replicas = node.replicas.lock().await;
         for pod in pods {
-            look_after(pod, plane, api, balancer, &mut replicas).await;
+            look_after(pod, plane, api, ways, &mut replicas).await;
         }
         // What is deleted without grace is not waited for.
         let names: BTreeSet<_> = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str()).collect();
         replicas.retain(|name, running| {
             let is_there = names.contains(name.as_str());
             if !is_there {
-                balancer.remove(running.replica.target);
+                ways.balancer.remove(running.replica.target);
             }
             is_there
         });
+        if node.follows.load(Ordering::Relaxed) {
+            for running in replicas.values_mut().filter(|running| running.is_webhook) {
+                running.follow(api).await;
+            }
+        }
+        let webhooks = replicas.values().filter(|running| running.is_webhook);
+        ways.doors
+            .lead_to(webhooks.map(|running| running.replica.target).collect());
         drop(replicas);
         drop(round);
         sleep(GLANCE).await;
     }
 }
 
-async fn look_after(pod: &Value, plane: &ControlPlane, api: &Api, balancer: &Balancer, replicas: &mut Replicas) {
+impl Running {
+    /// Brings its volumes up to their objects.
+    async fn follow(&mut self, api: &Api) {
+        let versions = self.replica.versions(api).await;
+        if versions.is_some() && versions != self.shown {
+            self.replica.refresh_volumes(api).await;
+            self.replica.signal("HUP");
+            self.shown = versions;
+        }
+    }
+}
+
+async fn look_after(pod: &Value, plane: &ControlPlane, api: &Api, ways: &Ways, replicas: &mut Replicas) {
+    let Ways { balancer, doors } = ways;
     let name = pod["metadata"]["name"].as_str().unwrap();
     let path = format!("{PODS}/{name}");
     let is_wanted = pod["metadata"]["deletionTimestamp"].is_null();
+    let is_webhook = pod["metadata"]["labels"][COMPONENT] == "webhook";
+    let arguments = pod["spec"]["containers"][0]["args"].as_array().unwrap();
+    let keeps_certificates = arguments.contains(&json!("--manage-certificates"));
+    let more = doors
+        .arguments
+        .iter()
+        .map(String::as_str)
+        .filter(|_| keeps_certificates);
+    let more: Vec<_> = more.collect();
     match replicas.get_mut(name) {
         None if is_wanted => {
             if !volumes_are_there(pod, api).await {
@@ -366,8 +457,7 @@ async fn look_after(pod: &Value, plane: &ControlPlane, api: &Api, balancer: &Bal
             if api.create(&format!("{path}/binding"), &node).await.status != 201 {
                 return; // It is gone.
             }
-            let replica = Replica::start(plane, api, NAMESPACE, pod, &[]).await;
-            let is_webhook = pod["metadata"]["labels"][COMPONENT] == "webhook";
+            let replica = Replica::start(plane, api, NAMESPACE, pod, &more).await;
             if is_webhook {
                 balancer.add(replica.target);
             }
@@ -375,6 +465,7 @@ async fn look_after(pod: &Value, plane: &ControlPlane, api: &Api, balancer: &Bal
                 replica,
                 is_webhook,
                 is_stopped: false,
+                shown: None,
                 ready: None,
                 ends: false,
             };
@@ -387,6 +478,12 @@ async fn look_after(pod: &Value, plane: &ControlPlane, api: &Api, balancer: &Bal
             if !is_wanted && !running.ends {
                 running.replica.signal("TERM");
                 running.ends = true;
+            }
+            if running.replica.has_ended() && !running.ends && keeps_certificates {
+                // Tests kill it.
+                running.replica = Replica::start(plane, api, NAMESPACE, pod, &more).await;
+                running.ready = None;
+                return;
             }
             if running.replica.has_ended() {
                 assert!(running.ends, "a Pod has ended:\n{}", running.replica.log());

@@ -7,6 +7,7 @@ mod api;
 mod balancer;
 mod cluster;
 mod copier;
+mod doors;
 mod helm;
 mod installation;
 mod kinds;

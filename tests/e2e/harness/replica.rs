@@ -44,7 +44,7 @@ impl Replica {
             .unwrap()
             .iter()
             .map(|argument| argument.as_str().unwrap())
-            .filter(|argument| !argument.starts_with("--webhook-replicas"))
+            .filter(|argument| !argument.starts_with("--webhook-replicas") && !argument.starts_with("--serving-port"))
             .map(|argument| match argument.split_once("listen=") {
                 Some((option, _)) => format!("{option}listen=127.0.0.1:0"),
                 None => inside(argument, &spec, volumes.path()),
@@ -80,6 +80,28 @@ impl Replica {
             namespace: namespace.to_owned(),
             target,
         }
+    }
+
+    /// The versions of the objects that its volumes show, unless one of them is not there: then they stay as they are.
+    pub(crate) async fn versions(&self, api: &Api) -> Option<Vec<Value>> {
+        let mut versions = Vec::new();
+        for volume in self.spec["volumes"].as_array().into_iter().flatten() {
+            let named = [
+                ("secrets", &volume["secret"]["secretName"]),
+                ("configmaps", &volume["configMap"]["name"]),
+            ];
+            for (resource, name) in named {
+                if let Some(name) = name.as_str() {
+                    let path = format!("/api/v1/namespaces/{}/{resource}/{name}", self.namespace);
+                    let answer = api.get(&path).await;
+                    if answer.status != 200 {
+                        return None;
+                    }
+                    versions.push(answer.object["metadata"]["resourceVersion"].clone());
+                }
+            }
+        }
+        Some(versions)
     }
 
     /// Brings the volumes up to the objects that they show, as a kubelet does within a minute or so.
@@ -125,7 +147,12 @@ async fn mount(api: &Api, namespace: &str, spec: &Value, volumes: &Path) {
             fs::create_dir_all(folder).unwrap();
             continue;
         };
-        let object = api.get(&path).await.good();
+        let answer = api.get(&path).await;
+        if answer.status == 404 {
+            // What was shown before stays.
+            continue;
+        }
+        let object = answer.good();
         let version = unique("..version");
         fs::create_dir_all(folder.join(&version)).unwrap();
         for (key, value) in object["data"].as_object().into_iter().flatten() {
