@@ -15,7 +15,7 @@ mod load;
 mod namespace;
 mod other;
 pub(crate) mod plane;
-mod process;
+pub(crate) mod process;
 mod replica;
 mod tls;
 
