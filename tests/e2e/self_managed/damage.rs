@@ -29,7 +29,11 @@ fn in_the_place_of(name: &str, form: &str, is_immutable: bool, data: &Value) -> 
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "pullkey"},
         "type": form, "immutable": is_immutable, "stringData": data,
     });
-    format!("kubectl delete secret {name} --namespace pullkey\nkubectl create -f - <<'END'\n{secret}\nEND")
+    // The controller may be faster with one of its own.
+    format!(
+        "until kubectl create -f - <<'END'\n{secret}\nEND\n\
+         do kubectl delete secret {name} --namespace pullkey --ignore-not-found; done"
+    )
 }
 
 fn merged(name: &str, key: &str, value: &str) -> String {
