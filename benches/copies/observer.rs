@@ -151,8 +151,11 @@ async fn follow(api: Api, path: &str, seen: Arc<Mutex<Seen>>, see: fn(&mut Seen,
             Event::Listed { objects, .. } => objects,
             Event::Applied(key, object) => vec![(key, object)],
             Event::Deleted(..) | Event::Bad(_) => continue,
-            // What was not seen in time must not look as if it had come late.
-            Event::Trouble(trouble) => panic!("the observer hears nothing: {trouble}"),
+            // It goes on where it was, and what it sees late counts as late.
+            Event::Trouble(trouble) => {
+                eprintln!("the observer hears nothing for a moment: {trouble}");
+                continue;
+            }
         };
         let mut seen = seen.lock().unwrap();
         for (key, object) in objects {
