@@ -15,7 +15,6 @@ mod fixtures;
 pub mod judge;
 pub mod load;
 pub mod make;
-pub mod served;
 pub mod trust;
 pub mod watch;
 

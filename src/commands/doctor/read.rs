@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pullkey::certs::rfc3339;
-use pullkey::certs::served::believed;
+use pullkey::certs::trust::believed;
 use pullkey::cluster::look::{Collection, Listed, Look};
 use pullkey::cluster::{Trouble, namespaces, service_accounts};
 use pullkey::controller::copy::Style;
