@@ -28,15 +28,15 @@ pub(super) fn objects(options: &Options) -> Vec<Manifest> {
         .iter()
         .filter(|namespace| namespace.0 == SOURCES);
     let mut objects: Vec<_> = default.map(sources).collect();
-    objects.extend([account(options), policy(options), policy_binding()]);
-    objects.extend([cluster_role(options), cluster_role_binding(options)]);
+    objects.extend([account(options), policy(options), policy_binding(CONTROLLER)]);
+    objects.extend([cluster_role(options), cluster_role_binding(CONTROLLER, options)]);
     objects.extend([
         lease_role(options),
-        binding("Role", CONTROLLER, &options.namespace, options),
+        role_binding(CONTROLLER, &options.namespace, options),
     ]);
     for namespace in &options.source_namespaces {
         if let Some(role) = source_role(namespace, options) {
-            objects.extend([role, binding("Role", CONTROLLER, namespace, options)]);
+            objects.extend([role, role_binding(CONTROLLER, namespace, options)]);
         }
     }
     objects.extend([deployment(options), disruption_budget(options), network_policy(options)]);
@@ -143,14 +143,15 @@ pub(super) fn is_the_controller(options: &Options) -> Value {
     })
 }
 
-fn policy_binding() -> Manifest {
+/// What puts that policy in force.
+pub(super) fn policy_binding(policy: &str) -> Manifest {
     Manifest::new(
         "Puts that policy in force, everywhere.",
         json!({
             "apiVersion": POLICY_VERSION,
             "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": {"labels": controller_labels(), "name": CONTROLLER},
-            "spec": {"policyName": CONTROLLER, "validationActions": ["Deny"]},
+            "metadata": {"labels": controller_labels(), "name": policy},
+            "spec": {"policyName": policy, "validationActions": ["Deny"]},
         }),
     )
 }
@@ -198,14 +199,15 @@ fn rights_on_secrets(names: Option<&[&str]>, verbs: &[&str]) -> Option<Value> {
     are_some.then(|| json!({"apiGroups": [""], "resourceNames": names, "resources": ["secrets"], "verbs": verbs}))
 }
 
-fn cluster_role_binding(options: &Options) -> Manifest {
+/// What gives the account a role everywhere, under the role's name.
+pub(super) fn cluster_role_binding(role: &str, options: &Options) -> Manifest {
     Manifest::new(
         "Gives the controller that role.",
         json!({
             "apiVersion": RBAC_VERSION,
             "kind": "ClusterRoleBinding",
-            "metadata": {"labels": controller_labels(), "name": CONTROLLER},
-            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": CONTROLLER},
+            "metadata": {"labels": controller_labels(), "name": role},
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
             "subjects": [subject(options)],
         }),
     )
@@ -245,20 +247,21 @@ fn source_role(namespace: &NamespaceName, options: &Options) -> Option<Manifest>
     ))
 }
 
-fn binding(kind: &str, role: &str, namespace: &NamespaceName, options: &Options) -> Manifest {
+/// What gives the account a role in one namespace, under the role's name.
+pub(super) fn role_binding(role: &str, namespace: &NamespaceName, options: &Options) -> Manifest {
     Manifest::new(
         "Gives the controller that role.",
         json!({
             "apiVersion": RBAC_VERSION,
             "kind": "RoleBinding",
-            "metadata": {"labels": controller_labels(), "name": CONTROLLER, "namespace": namespace},
-            "roleRef": {"apiGroup": RBAC, "kind": kind, "name": role},
+            "metadata": {"labels": controller_labels(), "name": role, "namespace": namespace},
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": role},
             "subjects": [subject(options)],
         }),
     )
 }
 
-pub(super) fn subject(options: &Options) -> Value {
+fn subject(options: &Options) -> Value {
     json!({"kind": "ServiceAccount", "name": CONTROLLER, "namespace": options.namespace})
 }
 

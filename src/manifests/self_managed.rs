@@ -6,7 +6,9 @@
 
 use serde_json::{Value, json};
 
-use super::controller::{CONTROLLER, POLICY_VERSION, RBAC, RBAC_VERSION, is_the_controller, subject};
+use super::controller::{
+    CONTROLLER, POLICY_VERSION, RBAC_VERSION, cluster_role_binding, is_the_controller, policy_binding, role_binding,
+};
 use super::{AUTHORITIES, CERTIFICATE, Manifest, NAME, Options, controller_labels};
 
 /// The name of all that only this way to a certificate needs.
@@ -33,13 +35,13 @@ const WEBHOOK_FIELDS: [&str; 11] = [
 pub(super) fn objects(options: &Options) -> Vec<Manifest> {
     vec![
         secrets_policy(options),
-        binding(CERTIFICATES),
+        policy_binding(CERTIFICATES),
         registration_policy(options),
-        binding(CA_BUNDLE),
+        policy_binding(CA_BUNDLE),
         role(options),
-        role_binding(options),
+        role_binding(CERTIFICATES, &options.namespace, options),
         cluster_role(),
-        cluster_role_binding(options),
+        cluster_role_binding(CERTIFICATES, options),
     ]
 }
 
@@ -174,18 +176,6 @@ fn registration_policy(options: &Options) -> Manifest {
     )
 }
 
-fn binding(policy: &str) -> Manifest {
-    Manifest::new(
-        "Puts that policy in force, everywhere.",
-        json!({
-            "apiVersion": POLICY_VERSION,
-            "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": {"labels": controller_labels(), "name": policy},
-            "spec": {"policyName": policy, "validationActions": ["Deny"]},
-        }),
-    )
-}
-
 fn role(options: &Options) -> Manifest {
     Manifest::new(
         "The authorities with their keys, which nobody else needs to read, and the certificate that the webhook mounts.",
@@ -203,19 +193,6 @@ fn role(options: &Options) -> Manifest {
     )
 }
 
-fn role_binding(options: &Options) -> Manifest {
-    Manifest::new(
-        "Gives the controller that role.",
-        json!({
-            "apiVersion": RBAC_VERSION,
-            "kind": "RoleBinding",
-            "metadata": {"labels": controller_labels(), "name": CERTIFICATES, "namespace": options.namespace},
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": CERTIFICATES},
-            "subjects": [subject(options)],
-        }),
-    )
-}
-
 fn cluster_role() -> Manifest {
     Manifest::new(
         format!("The registration, of which the policy {CA_BUNDLE} leaves the caBundle to write."),
@@ -229,19 +206,6 @@ fn cluster_role() -> Manifest {
                 "resources": ["mutatingwebhookconfigurations"],
                 "verbs": ["get", "patch"],
             }],
-        }),
-    )
-}
-
-fn cluster_role_binding(options: &Options) -> Manifest {
-    Manifest::new(
-        "Gives the controller that role.",
-        json!({
-            "apiVersion": RBAC_VERSION,
-            "kind": "ClusterRoleBinding",
-            "metadata": {"labels": controller_labels(), "name": CERTIFICATES},
-            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": CERTIFICATES},
-            "subjects": [subject(options)],
         }),
     )
 }
