@@ -33,10 +33,10 @@ pub const RULES_PATH: &str = "/apis/pullkey.dev/v1alpha1/pullsecretrules";
 pub const KINDS: [(Kind, Resource, &str); 2] = [
     (
         Kind::ClusterPullSecretRule,
-        Resource::ClusterPullSecretRules,
+        counted_as(Kind::ClusterPullSecretRule),
         CLUSTER_RULES_PATH,
     ),
-    (Kind::PullSecretRule, Resource::PullSecretRules, RULES_PATH),
+    (Kind::PullSecretRule, counted_as(Kind::PullSecretRule), RULES_PATH),
 ];
 /// How many findings of one object are kept: the object's author finds the others as he goes.
 const MOST_FINDINGS: usize = 3;
@@ -136,6 +136,15 @@ struct Name<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<&'a str>,
+}
+
+/// As what the objects of a kind of rules are counted.
+#[must_use]
+pub const fn counted_as(kind: Kind) -> Resource {
+    match kind {
+        Kind::ClusterPullSecretRule => Resource::ClusterPullSecretRules,
+        Kind::PullSecretRule => Resource::PullSecretRules,
+    }
 }
 
 /// Reads an object of this kind, and keeps the first of its findings. An error is what is no object.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::namespaces::NamespaceFacts;
-use super::rules::{Finding, InForce, RuleObject, RuleObjects};
+use super::rules::{Finding, InForce, RuleObject, RuleObjects, counted_as};
 use super::service_accounts::Strict;
 use super::snapshot::Known;
 use super::{Event, Key, NOT_YET, Snapshot, Trouble};
@@ -45,8 +45,7 @@ impl Change {
     /// What it is about.
     pub(super) fn resource(&self) -> Resource {
         match self {
-            Self::Rules(Kind::ClusterPullSecretRule, _) => Resource::ClusterPullSecretRules,
-            Self::Rules(Kind::PullSecretRule, _) => Resource::PullSecretRules,
+            Self::Rules(kind, _) => counted_as(*kind),
             Self::Namespaces(_) => Resource::Namespaces,
             Self::ServiceAccounts(_) => Resource::ServiceAccounts,
         }

@@ -11,7 +11,7 @@ use super::objects::{SourceObject, observe};
 use super::rules::{Read as RuleRead, read as read_rule};
 use crate::cluster::crowd::thin;
 use crate::cluster::namespaces::{self, NamespaceFacts};
-use crate::cluster::rules::KINDS;
+use crate::cluster::rules::{KINDS, counted_as};
 use crate::cluster::watch::{Read, Target, Watch};
 use crate::cluster::{Event, Key, Trouble};
 use crate::controller::copy::Style;
@@ -53,8 +53,7 @@ pub(super) struct Watches<'m> {
 impl Change {
     pub(super) fn resource(&self) -> Resource {
         match self {
-            Self::Rules(Kind::ClusterPullSecretRule, _) => Resource::ClusterPullSecretRules,
-            Self::Rules(Kind::PullSecretRule, _) => Resource::PullSecretRules,
+            Self::Rules(kind, _) => counted_as(*kind),
             Self::Namespaces(_) => Resource::Namespaces,
             Self::Sources(..) => Resource::Sources,
             Self::Copies(..) => Resource::Copies,
