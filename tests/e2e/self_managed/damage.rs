@@ -5,6 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 
+/// So long that nothing ends while a test runs, and a margin that it can wait for.
+const LIVES: [&str; 3] = [
+    "--certificate-lifetime=1h",
+    "--authority-lifetime=4h",
+    "--authority-margin=1s",
+];
+
 /// The Secret of another authority, as one would be that this program made.
 fn another() -> Value {
     let authority = Authority::new(SystemTime::now()).unwrap();
@@ -86,12 +93,7 @@ fn damages() -> Vec<(&'static str, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_damaged_while_the_controller_runs_is_put_right() {
-    let cluster = installed(&[
-        "--certificate-lifetime=1h",
-        "--authority-lifetime=4h",
-        "--authority-margin=1s",
-    ])
-    .await;
+    let cluster = installed(&LIVES).await;
     in_order(&cluster).await;
     for (what, damage) in damages() {
         println!("{what}");
@@ -102,12 +104,7 @@ async fn what_is_damaged_while_the_controller_runs_is_put_right() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_damaged_while_the_controller_is_down_is_put_right_at_its_start() {
-    let cluster = installed(&[
-        "--certificate-lifetime=1h",
-        "--authority-lifetime=4h",
-        "--authority-margin=1s",
-    ])
-    .await;
+    let cluster = installed(&LIVES).await;
     in_order(&cluster).await;
     // Each takes seconds: those that differ most.
     for (what, damage) in damages().into_iter().step_by(2) {
