@@ -193,13 +193,14 @@ impl Planner {
         let is_wanted = !self.claims_on(target).is_empty();
         let was_wanted = self.was_wanted(target);
         self.drop_copy(target);
-        if !is_live || self.running.contains_key(target) {
+        if !is_live {
             return;
         }
-        if is_wanted && was_settled {
+        if is_wanted && was_settled && !self.running.contains_key(target) {
             self.changed(target, now);
         }
-        // While another replica leads, it is the one to look. Of what was never wanted there may be any number.
+        // While another replica leads, it is the one to look. Of what was never wanted there may be any number. What is
+        // being written is noted, too: the answer says where it is, but we may have to stop before there is one.
         if self.is_started && !self.reach.is_named() && (is_wanted || was_wanted) {
             self.patience.entry(target.clone()).or_default().vanished();
         }

@@ -1,6 +1,7 @@
 //! When a copy goes.
 
 use super::world::{MINUTE, SOURCES, World, acme, facts, name, rule, settled};
+use crate::controller::COPY_LABEL;
 
 #[test]
 fn leaving_the_selection_removes_a_copy_at_once_and_a_deleted_rules_copies_wait() {
@@ -89,6 +90,23 @@ fn the_time_in_which_rules_cannot_be_read_is_all_that_does_not_count() {
         world.server.secrets.is_empty(),
         "a watch that is listed afresh now and then holds nothing up"
     );
+}
+
+#[test]
+fn a_copy_that_loses_its_label_while_it_is_written_goes_with_its_rule_in_the_next_term() {
+    let mut world = settled();
+    world.good_source("ghcr", "2");
+    world.begin();
+    world.server.update(&name("team-a", "ghcr"), "kubectl-label", |fields| {
+        fields.remove(&["metadata", "labels", COPY_LABEL.0].map(str::to_owned).to_vec());
+    });
+    world.deliver();
+    world.planner.rule_gone("uid-acme", world.now);
+    world.planner.stop();
+    world.running.clear();
+    world.planner.start();
+    world.pass(180 * MINUTE);
+    assert!(world.server.secrets.is_empty());
 }
 
 #[test]
