@@ -21,8 +21,8 @@ async fn an_image_that_somebody_else_pulled_is_lent_to_those_with_credentials_on
     never.is_waiting("ErrImageNeverPull", "");
     other.outcome_of(&pod("IfNotPresent")).await.is_anonymous();
     for policy in ["IfNotPresent", "Never"] {
-        second.runs(&pod(policy)).await;
+        let name = second.runs(&pod(policy)).await;
+        let events = second.events_until(Some(&name), "Started").await;
+        assert!(!events.iter().any(|event| event.starts_with("Pulling")), "{events:?}");
     }
-    let events = second.events(None).await;
-    assert!(!events.iter().any(|event| event.starts_with("Pulling")), "{events:?}");
 }

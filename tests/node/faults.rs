@@ -41,13 +41,9 @@ async fn a_pod_that_came_while_the_controller_was_down_heals() {
     assert_eq!(pull_secrets(&created), [team.name.as_str()]);
     let name = created["metadata"]["name"].as_str().unwrap();
     namespace.outcome(name).await.is_anonymous();
-    let events = namespace.events(Some(name)).await;
-    assert!(
-        events
-            .iter()
-            .any(|event| event.starts_with("FailedToRetrieveImagePullSecret")),
-        "{events:?}"
-    );
+    namespace
+        .events_until(Some(name), "FailedToRetrieveImagePullSecret")
+        .await;
     start("controller");
     namespace.runs_in_the_end(name).await;
     node.pullkey.is_at_work().await;

@@ -28,7 +28,7 @@ async fn is_pulled(put: impl Fn(&mut Value, &Team)) {
     assert_eq!(pull_secrets(&created), [team.name]);
     let name = created["metadata"]["name"].as_str().unwrap();
     namespace.is_run(name).await;
-    let events = namespace.events(Some(name)).await;
+    let events = namespace.events_until(Some(name), "Started").await;
     assert!(!events.iter().any(|event| event.starts_with("Failed")), "{events:?}");
 }
 

@@ -54,6 +54,8 @@ pub(crate) trait Workload {
     async fn is_run(&self, pod: &str);
     /// What the kubelet has said of a Pod, or of all, as `reason: message`.
     async fn events(&self, pod: Option<&str>) -> Vec<String>;
+    /// The same, once the kubelet has told of that reason: it writes events in their order, but maybe after the status.
+    async fn events_until(&self, pod: Option<&str>, reason: &str) -> Vec<String>;
     /// Waits until the webhook gives Pods with that image that secret: it learns of a rule a moment after its maker.
     async fn has_secret_for(&self, image: &str, secret: &str);
     /// Waits until all containers of a Pod have run, or run, whatever was before.
@@ -123,6 +125,14 @@ impl Workload for Namespace {
             .collect()
     }
 
+    async fn events_until(&self, pod: Option<&str>, reason: &str) -> Vec<String> {
+        until(&format!("an event of {} is {reason}", self.name), async || {
+            let events = self.events(pod).await;
+            events.iter().any(|event| event.starts_with(reason)).then_some(events)
+        })
+        .await
+    }
+
     async fn has_secret_for(&self, image: &str, secret: &str) {
         let path = format!("{}?dryRun=All", self.path("pods", ""));
         let pod = pod(&[image]);
@@ -143,10 +153,9 @@ impl Workload for Namespace {
     }
 
     async fn has_pulled_all(&self) {
-        let events = self.events(None).await;
+        let events = self.events_until(None, "Started").await;
         let failed: Vec<_> = events.iter().filter(|event| event.starts_with("Failed")).collect();
         assert!(failed.is_empty(), "{failed:?}");
-        assert!(events.iter().any(|event| event.starts_with("Started")), "{events:?}");
     }
 
     async fn has_copy(&self, secret: &Value) {
