@@ -124,7 +124,7 @@ async fn no_pod_fails_while_a_registry_gets_another_name() {
     node.pullkey.copies(&name, &json!({"namespaces": namespaces})).await;
     namespace.has_copy(&source).await;
     let image = team.image.replace(&old, &new);
-    namespace.has_secret_for(&image, &name).await;
+    node.pullkey.injects(&namespace, &image, &name).await;
     let after = Stream::start(&namespace, &image);
     after.goes_on(1).await;
     before.goes_on(1).await;

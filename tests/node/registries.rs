@@ -20,7 +20,7 @@ async fn each_pod_gets_what_it_needs_and_nothing_else() {
     }
     let namespace = Namespace::named(&both, &json!({})).await;
     for team in [&one, &two, &three] {
-        namespace.has_secret_for(&team.image, &team.name).await;
+        node.pullkey.injects(&namespace, &team.image, &team.name).await;
     }
     let table = [
         vec![&one],

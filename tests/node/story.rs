@@ -82,6 +82,7 @@ async fn is_served_from(arguments: impl Fn(&Team) -> Vec<String>) {
     });
     node.pullkey.copies(&team.name, &spec).await;
     let namespace = team.namespace("a").await;
+    node.pullkey.injects(&namespace, &team.image, &team.name).await;
     namespace.runs(&private_pod(&[&team.image])).await;
     namespace.has_pulled_all().await;
 }

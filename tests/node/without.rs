@@ -69,9 +69,11 @@ async fn a_namespace_of_the_node_is_not_pullkeys_business() {
     let team = Team::new(&node.servers.named, HOST);
     let rule = rule(&team, "Enforce", HOST);
     node.pullkey.rule(&team.name, &rule["spec"]).await;
+    let served = team.namespace("a").await;
+    node.pullkey.injects(&served, &team.image, &team.name).await;
     let namespace = Namespace {
         name: "kube-public".to_owned(),
-        ..team.namespace("a").await
+        ..served
     };
     let pod = private_pod(&[&team.image]);
     let created = namespace.pod(&pod).await;

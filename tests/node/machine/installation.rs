@@ -110,6 +110,35 @@ impl Pullkey {
         }
     }
 
+    /// Waits until every replica of the webhook gives Pods with that image that secret there: each learns of a rule, and
+    /// of its images, a moment after the controller has said that it is in force.
+    pub(crate) async fn injects(&self, namespace: &Namespace, image: &str, secret: &str) {
+        let api = &namespace.api;
+        let review = json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {
+                "uid": "known", "operation": "CREATE", "namespace": namespace.name, "dryRun": true,
+                "kind": {"group": "", "version": "v1", "kind": "Pod"},
+                "resource": {"group": "", "version": "v1", "resource": "pods"},
+                "object": pod(&[image]),
+            },
+        });
+        let replicas = format!("/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app.kubernetes.io/component=webhook");
+        for replica in api.get(&replicas).await.good()["items"].as_array().unwrap() {
+            let name = replica["metadata"]["name"].as_str().unwrap();
+            let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/https:{name}:8443/proxy/mutate");
+            until(&format!("{name} gives {secret}"), async || {
+                let answer = api.create(&path, &review).await.object;
+                let bytes = STANDARD.decode(answer["response"]["patch"].as_str()?).unwrap();
+                String::from_utf8(bytes)
+                    .unwrap()
+                    .contains(&format!("\"{secret}\""))
+                    .then_some(())
+            })
+            .await;
+        }
+    }
+
     /// Has a source, or its next version.
     pub(crate) async fn source(&self, secret: &Value) {
         let api = control_plane().api().await;

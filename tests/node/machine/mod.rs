@@ -80,5 +80,7 @@ impl Node {
         self.pullkey
             .copies(&team.name, &json!({"namespaces": namespaces}))
             .await;
+        let asked = team.namespace("asked").await;
+        self.pullkey.injects(&asked, &team.image, &team.name).await;
     }
 }

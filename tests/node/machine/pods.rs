@@ -56,8 +56,6 @@ pub(crate) trait Workload {
     async fn events(&self, pod: Option<&str>) -> Vec<String>;
     /// The same, once the kubelet has told of that reason: it writes events in their order, but maybe after the status.
     async fn events_until(&self, pod: Option<&str>, reason: &str) -> Vec<String>;
-    /// Waits until the webhook gives Pods with that image that secret: it learns of a rule a moment after its maker.
-    async fn has_secret_for(&self, image: &str, secret: &str);
     /// Waits until all containers of a Pod have run, or run, whatever was before.
     async fn runs_in_the_end(&self, pod: &str);
     /// No image failed to be pulled here.
@@ -131,16 +129,6 @@ impl Workload for Namespace {
             events.iter().any(|event| event.starts_with(reason)).then_some(events)
         })
         .await
-    }
-
-    async fn has_secret_for(&self, image: &str, secret: &str) {
-        let path = format!("{}?dryRun=All", self.path("pods", ""));
-        let pod = pod(&[image]);
-        until("the webhook knows the rule", async || {
-            let created = self.api.create(&path, &pod).await.good();
-            pull_secrets(&created).iter().any(|name| name == secret).then_some(())
-        })
-        .await;
     }
 
     async fn runs_in_the_end(&self, pod: &str) {
