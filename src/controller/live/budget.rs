@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::controller::Moment;
 
+/// How many calls may be under way beside more urgent ones. Enough to go on with at the usual pace, and too few to have an
+/// API server with little to spare make the urgent ones wait.
+const BESIDE: usize = 4;
+
 /// What an admin allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
@@ -33,6 +37,17 @@ impl Budget {
             closed_until: Moment::ZERO,
             in_flight: 0,
         }
+    }
+
+    /// Whether a call may be made now, while `other` has calls of its own under way.
+    pub(super) fn is_open_beside(&self, other: &Self, now: Moment) -> bool {
+        self.opens_beside(other, now).is_some_and(|at| at <= now)
+    }
+
+    /// When a call may be made, while `other` has calls of its own under way, unless one has to end first.
+    pub(super) fn opens_beside(&self, other: &Self, now: Moment) -> Option<Moment> {
+        let is_let = other.in_flight == 0 || self.in_flight < BESIDE;
+        self.opens_at(now).filter(|_| is_let)
     }
 
     /// Whether a call may be made now.
@@ -115,5 +130,25 @@ mod tests {
         assert!(budget.is_open(now));
         budget.close_until(2 * now);
         assert_eq!(budget.opens_at(now), Some(2 * now));
+    }
+
+    #[test]
+    fn few_calls_are_made_beside_urgent_ones() {
+        let allowance = Allowance {
+            per_second: 1_000,
+            burst: 1_000,
+            in_flight: 100,
+        };
+        let (mut budget, mut urgent) = (Budget::new(allowance), Budget::new(allowance));
+        let now = Duration::from_secs(5);
+        urgent.begin(now);
+        for _ in 0..BESIDE {
+            assert!(budget.is_open_beside(&urgent, now));
+            budget.begin(now);
+        }
+        assert_eq!(budget.opens_beside(&urgent, now), None);
+        assert!(urgent.is_open(now));
+        urgent.end();
+        assert!(budget.is_open_beside(&urgent, now));
     }
 }

@@ -267,15 +267,14 @@ impl<'m> Controller<'m> {
     /// Hands out tasks as long as there are some and they may be begun. Returns when to come again.
     fn hand_out(&mut self, now: Moment) -> Option<Moment> {
         loop {
-            let (is_open, is_open_to_newborns) = (self.general.is_open(now), self.newborn.is_open(now));
+            let is_open = self.general.is_open_beside(&self.newborn, now);
+            let is_open_to_newborns = self.newborn.is_open(now);
             let lowest = match (is_open, is_open_to_newborns) {
                 (true, _) => Priority::Removal,
                 (false, true) => Priority::Newborn,
                 (false, false) => {
-                    return [&self.general, &self.newborn]
-                        .iter()
-                        .filter_map(|budget| budget.opens_at(now))
-                        .min();
+                    let general = self.general.opens_beside(&self.newborn, now);
+                    return general.into_iter().chain(self.newborn.opens_at(now)).min();
                 }
             };
             let Some(task) = self.planner.next(lowest, now) else {
@@ -283,7 +282,7 @@ impl<'m> Controller<'m> {
                     self.note_proof(now);
                     self.planner.wakes_at(now)
                 } else {
-                    self.general.opens_at(now)
+                    self.general.opens_beside(&self.newborn, now)
                 };
             };
             let is_newborn = task.priority == Priority::Newborn && is_open_to_newborns;

@@ -108,6 +108,11 @@ impl State {
     }
 
     fn answer(&mut self, method: &Method, target: &str, body: &[u8]) -> Reply {
+        let path = target.split(['?', '&']).next().unwrap();
+        let writes_copy = method == Method::PATCH && path.contains("/secrets/");
+        if writes_copy {
+            self.writes.push((Instant::now(), path.to_owned()));
+        }
         if self.silent.is_some_and(|silent| target.starts_with(silent)) {
             return Reply::Never;
         }
@@ -116,15 +121,13 @@ impl State {
         let refused = refused
             .next()
             .map(|(_, _, code, body)| Reply::Refused(*code, body.clone()));
-        let path = target.split(['?', '&']).next().unwrap();
         if path.starts_with("/apis/coordination") {
             if method == Method::GET {
                 return self.lease.clone().map_or(Reply::Never, Reply::Good);
             }
             return Reply::Good(self.set_lease(serde_json::from_slice(body).unwrap()));
         }
-        if method == Method::PATCH && path.contains("/secrets/") {
-            self.writes.push((Instant::now(), path.to_owned()));
+        if writes_copy {
             if self.throttled > 0 {
                 self.throttled -= 1;
                 return Reply::Throttled;
@@ -286,7 +289,7 @@ impl Scene {
             writes: Allowance {
                 per_second,
                 burst: 1,
-                in_flight: 4,
+                in_flight: 8,
             },
             matches: Matches {
                 replicas: replicas
@@ -515,9 +518,28 @@ async fn a_call_that_is_never_answered_is_given_up_and_made_again() {
     scene.state.lock().unwrap().silent = Some("/api/v1/namespaces/team-0");
     sleep(10 * SECOND).await;
     scene.state.lock().unwrap().silent = None;
-    assert_eq!(scene.writes(), vec![]);
-    sleep(20 * SECOND).await;
     assert_eq!(scene.writes().len(), 1);
+    sleep(20 * SECOND).await;
+    assert_eq!(scene.writes().len(), 2);
+    assert_eq!(scene.copies_ready(), "True AllReady");
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_copies_are_written_beside_a_newborns() {
+    let scene = Scene::new(State::new(20), 100);
+    sleep(SECOND).await;
+    assert_eq!(scene.writes().len(), 20);
+    scene.state.lock().unwrap().silent = Some("/api/v1/namespaces/team-");
+    let line = json!({"type": "ADDED", "object": namespace("team-new")});
+    scene.tell(NAMESPACES, &line);
+    sleep(SECOND).await;
+    scene.rotate("2");
+    sleep(SECOND).await;
+    let writes = scene.writes();
+    let [(_, newborn), others @ ..] = &writes[20..] else {
+        panic!("nothing is written");
+    };
+    assert_eq!((newborn.as_str(), others.len()), ("team-new", 4));
 }
 
 #[tokio::test(start_paused = true)]
