@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 use tempfile::NamedTempFile;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, LocalSet};
 
 use crate::harness::{Namespace, control_plane};
 use crate::machine::{HOST, SOURCES, Team, Workload as _, docker_config, node, private_pod};
@@ -16,13 +16,14 @@ async fn a_deployment_of_the_same_second_as_its_namespace_runs() {
     const AT_A_TIME: usize = 5;
     let Some(node) = node().await else { return };
     let team = node.team().await;
+    let local = LocalSet::new();
     let mut under_way = JoinSet::new();
     for number in 0..TIMES {
         if under_way.len() == AT_A_TIME {
-            under_way.join_next().await.unwrap().unwrap();
+            local.run_until(under_way.join_next()).await.unwrap().unwrap();
         }
         let (name, image) = (format!("{}-{number}", team.name), team.image.clone());
-        under_way.spawn(async move {
+        let story = async move {
             let namespace = Namespace::named(&name, &json!({})).await;
             namespace.deployment("web", &image).await;
             let pod = namespace.pod_made("app=web", "web-").await;
@@ -31,9 +32,10 @@ async fn a_deployment_of_the_same_second_as_its_namespace_runs() {
             // Each one takes a shim and its memory.
             let path = format!("/apis/apps/v1/namespaces/{name}/deployments/web?propagationPolicy=Background");
             namespace.api.delete(&path).await.good();
-        });
+        };
+        under_way.spawn_local_on(story, &local);
     }
-    under_way.join_all().await;
+    local.run_until(under_way.join_all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
