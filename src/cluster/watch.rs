@@ -145,8 +145,10 @@ impl<T> Watch<T> {
     pub async fn next(&mut self) -> Event<T> {
         loop {
             if let Some(Pause { least, longest }) = self.pause.take() {
+                // It hears from now on: there may be one nudge only.
+                let nudged = self.nudge.notified();
                 sleep(least).await;
-                let _ = timeout(longest.saturating_sub(least), self.nudge.notified()).await;
+                let _ = timeout(longest.saturating_sub(least), nudged).await;
             }
             match self.step().await {
                 Ok(Some(event)) => return event,

@@ -303,12 +303,16 @@ async fn a_nudge_ends_a_pause_that_nobody_asked_for() {
         nudge.notify_waiters();
     };
     let began = Instant::now();
+    nudge_after(2 * LEAST_PAUSE).await;
+    scene.api.call().await.hang_up();
+    assert_eq!(began.elapsed(), 2 * LEAST_PAUSE);
+
+    assert_eq!(scene.trouble().await.failure, WatchFailure::Broken);
+    let began = Instant::now();
     nudge_after(LEAST_PAUSE / 2).await;
-    tokio::time::sleep(LEAST_PAUSE).await;
     assert!(scene.api.is_idle(), "it has just been tried");
-    nudge_after(LEAST_PAUSE).await;
     let call = scene.api.call().await;
-    assert!(began.elapsed() < 3 * LEAST_PAUSE);
+    assert_eq!(began.elapsed(), LEAST_PAUSE, "but the nudge is not forgotten");
 
     call.answer_after(503, Some(5), &status(503, "in a moment"));
     assert_eq!(scene.trouble().await.failure, WatchFailure::Refused);
