@@ -7,7 +7,8 @@ use crate::metrics::WatchFailure;
 /// Something about the objects that are watched, read as `T`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<T> {
-    /// These are all objects there are: what is known of others is forgotten.
+    /// These are all objects there are: what is known of others is forgotten. A watch that tells lists in parts has told
+    /// them before.
     Listed {
         /// Those that can be used.
         objects: Vec<(Key, T)>,

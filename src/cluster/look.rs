@@ -100,7 +100,7 @@ impl Look {
         }
         let mut patience = Patience::default();
         loop {
-            match Pager::default().list(&self.client, &target, &read, |_| ()).await {
+            match Pager::default().list(&self.client, &target, &read).await {
                 Ok(listed) => return Ok(listed),
                 Err(failed) => patience
                     .wait_after(failed)

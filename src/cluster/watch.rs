@@ -12,6 +12,8 @@
 //! | the API server sends what cannot be read | waits and lists afresh |
 //! | nothing is heard for [`SILENCE`], not even a bookmark | lists afresh |
 //! | a page of the list is too large | asks for it again with fewer objects |
+//!
+//! Where there are very many objects, a list is told in parts: nobody has to hold all of it at once.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
@@ -29,7 +31,7 @@ use super::again::Again;
 pub use super::call::Target;
 use super::call::{Failed, Lines};
 pub use super::list::Read;
-use super::list::{Listed, Metadata, Pager};
+use super::list::{Listed, Metadata, Next, Pager};
 use super::{Bad, Event, Key};
 use crate::metrics::{WatchFailure, WatchMetrics};
 
@@ -52,8 +54,10 @@ pub struct Watch<T> {
     metrics: WatchMetrics,
     /// Tells that an API server answers others, so that it is worth to try again.
     nudge: Arc<Notify>,
-    state: State,
+    state: State<T>,
     pager: Pager,
+    /// Whether a list is told object by object.
+    in_parts: bool,
     /// Leaves out of a list what is too much, as soon as it is read.
     thin: fn(&mut [(Key, T)]),
     again: Again,
@@ -72,11 +76,9 @@ struct Pause {
 }
 
 /// What is done next.
-#[derive(Default)]
-enum State {
-    /// A list.
-    #[default]
-    List,
+enum State<T> {
+    /// Turning a page of a list, or telling what is on it.
+    List(Listed<T>),
     /// A watch from this version on.
     Resume(String),
     /// Reading on.
@@ -111,8 +113,9 @@ impl<T> Watch<T> {
             read,
             metrics,
             nudge,
-            state: State::List,
+            state: State::default(),
             pager: Pager::default(),
+            in_parts: false,
             thin: |_| (),
             again: Again::new(None),
             failures: 0,
@@ -129,6 +132,14 @@ impl<T> Watch<T> {
             again: Again::new(Some(asked)),
             ..self
         }
+    }
+
+    /// The same watch, with lists that are told object by object in no order, each as [`Event::Applied`], and then as an
+    /// [`Event::Listed`] with none. What was not told between that and the last [`Event::Trouble`], or the beginning, is
+    /// gone.
+    #[must_use]
+    pub fn in_parts(self) -> Self {
+        Self { in_parts: true, ..self }
     }
 
     /// Tells what it hears for as long as somebody listens.
@@ -170,7 +181,7 @@ impl<T> Watch<T> {
     /// One call or one line. A failure leaves the state as the default, a list, or as what it was set to.
     async fn step(&mut self) -> Result<Option<Event<T>>, Failed> {
         match take(&mut self.state) {
-            State::List => self.list().await.map(Some),
+            State::List(listed) => self.list(listed).await,
             State::Resume(version) => {
                 let seconds = SHORTEST_WATCH + random(SHORTEST_WATCH);
                 match self.target.watch(&self.client, &version, seconds).await {
@@ -193,16 +204,23 @@ impl<T> Watch<T> {
         }
     }
 
-    async fn list(&mut self) -> Result<Event<T>, Failed> {
-        let turned = |objects: &mut [_]| {
-            self.metrics.progressed(SystemTime::now());
-            (self.thin)(objects);
-        };
-        let listed = self.pager.list(&self.client, &self.target, &self.read, turned).await?;
-        let Listed { objects, bad, version } = listed;
-        self.metrics.listed();
-        self.state = State::Resume(version);
-        Ok(Event::Listed { objects, bad })
+    async fn list(&mut self, mut listed: Listed<T>) -> Result<Option<Event<T>>, Failed> {
+        if let Some((key, object)) = listed.objects.pop_if(|_| self.in_parts) {
+            self.state = State::List(listed);
+            return Ok(Some(Event::Applied(key, object)));
+        }
+        if let Next::End(version) = listed.next {
+            self.metrics.listed();
+            self.state = State::Resume(version);
+            let Listed { objects, bad, .. } = listed;
+            return Ok(Some(Event::Listed { objects, bad }));
+        }
+        let turned = self.pager.turn(&self.client, &self.target, &self.read, &mut listed);
+        turned.await?;
+        self.metrics.progressed(SystemTime::now());
+        (self.thin)(&mut listed.objects);
+        self.state = State::List(listed);
+        Ok(None)
     }
 
     async fn follow(&mut self, mut following: Following) -> Result<Option<Event<T>>, Failed> {
@@ -264,7 +282,7 @@ impl<T> Watch<T> {
     /// What one object is now. If it is gone, the watch itself says so.
     async fn read_again(&mut self, key: Key) -> Option<Event<T>> {
         let target = self.target.one(&key);
-        match Pager::default().list(&self.client, &target, &self.read, |_| ()).await {
+        match Pager::default().list(&self.client, &target, &self.read).await {
             Ok(Listed {
                 mut objects, mut bad, ..
             }) => {
@@ -290,6 +308,12 @@ impl<T> Watch<T> {
             WatchFailure::Expired => self.failures = 0,
             _ => {}
         }
+    }
+}
+
+impl<T> Default for State<T> {
+    fn default() -> Self {
+        Self::List(Listed::default())
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) struct Copy {
     pub(super) meddler: Option<Box<str>>,
     /// Whether a watch tells about it: that of our label, or that of its name.
     pub(super) is_watched: bool,
+    /// Whether that watch has told about it since it last heard nothing.
+    pub(super) is_told: bool,
     pub(super) is_being_deleted: bool,
     /// Whether a rule wanted it while we looked.
     pub(super) was_wanted: bool,
@@ -68,6 +70,10 @@ impl Place {
 
     pub(super) fn copies(&self) -> &[Copy] {
         &self.copies
+    }
+
+    pub(super) fn copies_mut(&mut self) -> &mut [Copy] {
+        &mut self.copies
     }
 
     /// Puts a copy in the place of the one of the same name. Returns that one.
@@ -128,6 +134,7 @@ impl Copy {
             is_intact: observed.is_intact,
             meddler: observed.meddler,
             is_watched: observed.is_labelled,
+            is_told: old.is_some_and(|old| old.is_told),
             is_being_deleted: observed.is_being_deleted,
             was_wanted: same.is_some_and(|old| old.was_wanted),
             applied: None,

@@ -18,6 +18,10 @@ struct Scene {
 impl Scene {
     /// Objects are read as their `spec`, which says so if it is bad or not looked for.
     fn new(metadata_only: bool) -> Self {
+        Self::of(metadata_only, |watch| watch)
+    }
+
+    fn of(metadata_only: bool, change: impl Fn(Watch<String>) -> Watch<String>) -> Self {
         let (client, api) = Api::new();
         let metrics = Arc::new(Metrics::new([]));
         let told = metrics.watch(Resource::Namespaces, SystemTime::UNIX_EPOCH);
@@ -38,7 +42,7 @@ impl Scene {
         let (again, asked) = mpsc::unbounded_channel();
         let thin = |listed: &mut [(Key, String)]| listed.iter_mut().for_each(|(_, spec)| spec.truncate(20));
         let watch = Watch::new(client, target, read, told, Arc::clone(&nudge));
-        let mut watch = watch.thinned(thin, asked);
+        let mut watch = change(watch.thinned(thin, asked));
         tokio::spawn(async move { while sender.send(watch.next().await).is_ok() {} });
         Self {
             api,
@@ -148,6 +152,29 @@ async fn the_pages_of_a_list_are_told_as_one() {
         call.accept,
         "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_in_parts_tells_a_page_before_it_asks_for_the_next() {
+    let mut scene = Scene::of(false, Watch::in_parts);
+    let applied = |name, spec: &str| Event::Applied(key(name), spec.to_owned());
+    let first = [object("a", "1", "x"), object("b", "2", "bad"), object("c", "3", "y")];
+    scene.answer(&list("5", "next", &first)).await;
+    assert_eq!(scene.event().await, applied("c", "y"));
+    assert_eq!(scene.event().await, applied("a", "x"));
+    let call = scene.api.call().await;
+    assert_eq!(call.target, "/things?limit=500&continue=next");
+    call.answer(410, &status(410, "the continue token is too old"));
+    assert_eq!(scene.trouble().await.failure, WatchFailure::Expired);
+    scene.listed_afresh().await.answer(200, &list("6", "next", &first));
+    assert_eq!(scene.event().await, applied("c", "y"), "all of it is told once more");
+    assert_eq!(scene.event().await, applied("a", "x"));
+    scene.answer(&list("6", "", &[object("d", "4", "z")])).await;
+    assert_eq!(scene.event().await, applied("d", "z"));
+    assert_eq!(scene.event().await, listed(&[], &["b"]));
+    let feed = scene.watched_from("6").await;
+    feed.send(&line("MODIFIED", &object("a", "7", "z")));
+    assert_eq!(scene.event().await, applied("a", "z"));
 }
 
 #[tokio::test(start_paused = true)]

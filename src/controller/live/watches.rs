@@ -132,32 +132,22 @@ impl<'m> Watches<'m> {
             });
         }
         let Some(names) = &plan.names else {
-            watches.add_metadata(Resource::Copies, labelled(COPY_LABEL), style, |event| {
-                Change::Copies(None, event)
-            });
-            watches.add_metadata(Resource::Adoptions, labelled(ADOPT_LABEL), style, Change::Adoptions);
+            watches.add_copies(None, labelled(COPY_LABEL), style);
+            let path = labelled(ADOPT_LABEL);
+            watches.add(Resource::Adoptions, path, true, read_copy(style), Change::Adoptions);
             return watches;
         };
         for name in &names.copies {
             let path = named(SECRETS, name);
-            let name: Arc<str> = name.as_str().into();
-            watches.add_metadata(Resource::Copies, path, style, move |event| {
-                Change::Copies(Some(Arc::clone(&name)), event)
-            });
+            watches.add_copies(Some(name.as_str().into()), path, style);
         }
         watches
     }
 
-    fn add_metadata(
-        &mut self,
-        resource: Resource,
-        path: String,
-        style: &Arc<Style>,
-        change: impl Fn(Event<Observed>) -> Change + Send + 'static,
-    ) {
-        let style = Arc::clone(style);
-        let read: Read<_> = Box::new(move |text| observe(text.as_bytes(), &style).map(Some));
-        self.add(resource, path, true, read, change);
+    /// There are more copies than anything else, and little of each is kept.
+    fn add_copies(&mut self, name: Option<Arc<str>>, path: String, style: &Arc<Style>) {
+        let watch = self.watch(Resource::Copies, path, true, read_copy(style));
+        self.spawn(watch.in_parts(), move |event| Change::Copies(name.clone(), event));
     }
 
     fn add<T: Send + 'static>(
@@ -184,6 +174,11 @@ impl<'m> Watches<'m> {
     fn spawn<T: Send + 'static>(&mut self, watch: Watch<T>, change: impl Fn(Event<T>) -> Change + Send + 'static) {
         self.tasks.spawn(watch.tell(self.sender.clone(), change));
     }
+}
+
+fn read_copy(style: &Arc<Style>) -> Read<Observed> {
+    let style = Arc::clone(style);
+    Box::new(move |text| observe(text.as_bytes(), &style).map(Some))
 }
 
 /// The Secrets with a label.

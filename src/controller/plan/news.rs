@@ -148,9 +148,18 @@ impl Planner {
         }
     }
 
-    /// A Secret where a copy is or could be, as a watch tells it: that of our label, one of those handed over, or any of
-    /// its name.
+    /// A Secret where a copy is or could be, as the watch of copies tells it: one of our label, or any of its name.
     pub fn copy_set(&mut self, namespace: &str, name: &str, observed: Observed, now: Moment) {
+        self.copy_offered(namespace, name, observed, now);
+        if let Some(place) = self.places.get_mut(namespace)
+            && let Some(copy) = place.copy_mut(name)
+        {
+            copy.is_told = true;
+        }
+    }
+
+    /// A Secret that its owner hands over, as the watch of those tells it.
+    pub fn copy_offered(&mut self, namespace: &str, name: &str, observed: Observed, now: Moment) {
         let target = self.target(namespace, name);
         let known = self.copy(&target);
         if known.is_some_and(|known| !known.is_older_than(&observed.resource_version)) {
@@ -206,17 +215,20 @@ impl Planner {
         }
     }
 
-    /// These are all copies that carry our label or, where copies are found by their names, all Secrets of this one.
-    pub fn copies_listed(&mut self, name: Option<&str>, targets: &HashSet<(&str, &str)>, now: Moment) {
-        let mut gone = Vec::new();
-        for (namespace, place) in &self.places {
-            let told = place.copies().iter().filter(|copy| match name {
-                Some(name) => *copy.name == *name,
-                None => copy.is_watched,
-            });
-            let missing = told.filter(|copy| !targets.contains(&(&**namespace, &*copy.name)));
-            gone.extend(missing.map(|copy| (Arc::clone(namespace), Arc::clone(&copy.name), copy.uid.clone())));
+    /// The watch of copies, or of those of this name, heard nothing: it may have to list them anew.
+    pub fn copies_unheard(&mut self, name: Option<&str>) {
+        for (_, copy) in self.watched_copies(name) {
+            copy.is_told = false;
         }
+    }
+
+    /// All copies that carry our label have been told or, where copies are found by their names, all Secrets of this
+    /// one: those that were not since nothing was heard are gone.
+    pub fn copies_listed(&mut self, name: Option<&str>, now: Moment) {
+        let missing = self.watched_copies(name).filter(|(_, copy)| !copy.is_told);
+        let gone: Vec<_> = missing
+            .map(|(namespace, copy)| (Arc::clone(namespace), Arc::clone(&copy.name), copy.uid.clone()))
+            .collect();
         for (namespace, name, uid) in gone {
             self.copy_gone(&namespace, &name, &uid, now);
         }
@@ -226,6 +238,18 @@ impl Planner {
                 self.affect_claim(&claim, Priority::Repair);
             }
         }
+    }
+
+    /// The copies that the watch of our label tells about, or that of this name.
+    fn watched_copies<'p>(&'p mut self, name: Option<&'p str>) -> impl Iterator<Item = (&'p Arc<str>, &'p mut Copy)> {
+        let copies = self.places.iter_mut().flat_map(|(namespace, place)| {
+            let copies = place.copies_mut().iter_mut();
+            copies.map(move |copy| (namespace, copy))
+        });
+        copies.filter(move |(_, copy)| match name {
+            Some(name) => *copy.name == *name,
+            None => copy.is_watched,
+        })
     }
 
     /// A task found or made this.

@@ -1,7 +1,7 @@
 //! Where copies are, and that they hold what the source holds.
 
 use super::server::immutable;
-use super::world::{LEGACY, MARKER, World, acme, edit, kind, name, rule, settled};
+use super::world::{LEGACY, MARKER, MINUTE, World, acme, edit, kind, name, rule, settled};
 use crate::controller::COPY_LABEL;
 use crate::controller::plan::Priority;
 
@@ -194,4 +194,35 @@ fn what_was_handed_out_says_nothing_of_the_credential() {
         assert!(!shown.contains(MARKER), "{shown}");
         assert!(!shown.contains("bUFyS2VSNw"), "{shown}");
     }
+}
+
+#[test]
+fn a_copy_that_is_not_told_again_is_gone_and_made_anew() {
+    let mut world = settled();
+    world.namespace("team-b", "b", true);
+    world.namespace("team-c", "c", true);
+    world.settle();
+    let observed = |world: &World, namespace| world.server.secrets[&name(namespace, "ghcr")].observed(&world.style);
+    // The watch is lost, and with it what happens to two of the copies.
+    world.planner.copies_unheard(None);
+    let offered = observed(&world, "team-b");
+    world.planner.copy_offered("team-b", "ghcr", offered, world.now);
+    world.server.delete(&name("team-a", "ghcr"));
+    world.server.delete(&name("team-b", "ghcr"));
+    world.server.watch.clear();
+    let stays = observed(&world, "team-c");
+    world.planner.copy_set("team-c", "ghcr", stays, world.now);
+    assert_eq!(world.tasks(), Vec::<String>::new(), "before the list is complete");
+    world.planner.copies_listed(None, world.now);
+    world.pass(MINUTE);
+    assert!(world.has_copy("team-a", "ghcr", "1"));
+    assert!(
+        world.has_copy("team-b", "ghcr", "1"),
+        "what another watch told counts for nothing"
+    );
+    assert_eq!(world.planner.copies(), 3);
+    let writes = world.server.writes;
+    world.planner.copies_listed(None, world.now);
+    world.pass(MINUTE);
+    assert_eq!(world.server.writes, writes, "what was told is there");
 }

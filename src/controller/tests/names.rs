@@ -81,7 +81,7 @@ fn a_name_that_cannot_be_listed_is_left_alone_until_it_can_and_keeps_no_other_wa
         .collect();
     let mut world = World::not_started(Some(names.clone()));
     world.list_sources(Some(&names));
-    world.planner.copies_listed(Some("other"), &[].into(), world.now);
+    world.planner.copies_listed(Some("other"), world.now);
     world.planner.rules_complete(true, world.now);
     world.planner.start();
     world.good_source("ghcr", "1");
@@ -97,7 +97,7 @@ fn a_name_that_cannot_be_listed_is_left_alone_until_it_can_and_keeps_no_other_wa
         "{before}"
     );
 
-    world.planner.copies_listed(Some("ghcr"), &[].into(), world.now);
+    world.planner.copies_listed(Some("ghcr"), world.now);
     world.settle();
     assert!(world.has_copy("team-a", "ghcr", "1"));
     let (after, _) = condition(&mut world, &acme(), "CopiesReady");
@@ -169,10 +169,8 @@ fn what_was_copied_before_by_label_is_found_by_name() {
     world.list_sources(Some(&names));
     let copy = name("team-a", "ghcr");
     let observed = world.server.secrets[&copy].observed(&world.style);
-    world
-        .planner
-        .copies_listed(Some("ghcr"), &[("team-a", "ghcr")].into(), world.now);
     world.planner.copy_set(&copy.0, &copy.1, observed, world.now);
+    world.planner.copies_listed(Some("ghcr"), world.now);
     world.good_source_like(&before, "ghcr", "1");
     world.rule(acme(), 1);
     world.namespace("team-a", "a", false);

@@ -36,6 +36,7 @@ enum Step {
     Complete(bool),
     Secret(Name, Deed),
     DeliverOne,
+    Relist,
     Begin,
     Finish,
     Pass(u16),
@@ -101,6 +102,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<bool>().prop_map(Step::Complete),
         8 => (secret, deed).prop_map(|(name, deed)| Step::Secret(name, deed)),
         8 => Just(Step::DeliverOne),
+        4 => Just(Step::Relist),
         8 => Just(Step::Begin),
         8 => Just(Step::Finish),
         3 => (0_u16..2_000).prop_map(Step::Pass),
@@ -186,6 +188,7 @@ impl Truth {
                 }
             }
             Step::DeliverOne => world.deliver_one(),
+            Step::Relist => relist(world),
             Step::Begin => world.begin(),
             Step::Finish => world.finish(),
             Step::Pass(seconds) => world.now += Duration::from_secs(seconds.into()),
@@ -323,6 +326,32 @@ impl Truth {
     }
 }
 
+/// The watch of copies is lost and lists them anew, and in the middle of that something is done.
+fn relist(world: &mut World) {
+    let watches_all = world.server.watches_all;
+    let watches = if watches_all {
+        SECRETS.map(Some).to_vec()
+    } else {
+        vec![None]
+    };
+    for name in &watches {
+        world.planner.copies_unheard(*name);
+    }
+    world.server.watch.clear();
+    let listed = world.server.secrets.clone();
+    let listed = listed.iter().filter(|(_, secret)| watches_all || secret.is_labelled());
+    for (name, secret) in listed {
+        world
+            .planner
+            .copy_set(&name.0, &name.1, secret.observed(&world.style), world.now);
+        world.begin();
+        world.finish();
+    }
+    for name in watches {
+        world.planner.copies_listed(name, world.now);
+    }
+}
+
 fn uid(name: &str, second: u32) -> std::sync::Arc<str> {
     format!("uid-{name}-{second}").into()
 }
@@ -347,7 +376,7 @@ fn afresh(truth: &Truth, world: &World, names: Option<&Names>) -> World {
         fresh.namespace(namespace, team, false);
     }
     for name in SECRETS.iter().filter(|_| names.is_some()) {
-        fresh.planner.copies_listed(Some(name), &[].into(), fresh.now);
+        fresh.planner.copies_listed(Some(name), fresh.now);
     }
     for (name, secret) in &world.server.secrets {
         let observed = secret.observed(&world.style);

@@ -169,7 +169,7 @@ impl World {
     fn begin_empty(&mut self, names: Option<&Names>) {
         self.list_sources(names);
         for name in names.iter().flat_map(|names| &names.copies) {
-            self.planner.copies_listed(Some(name), &[].into(), self.now);
+            self.planner.copies_listed(Some(name), self.now);
         }
         self.planner.rules_complete(true, self.now);
         self.planner.start();

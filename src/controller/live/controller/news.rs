@@ -136,23 +136,23 @@ impl Controller<'_> {
 
     fn apply_copies(&mut self, name: Option<&Arc<str>>, event: Event<Observed>, now: Moment) {
         match event {
-            Event::Listed { objects, .. } => {
-                let targets: HashSet<_> = objects.iter().map(|(key, _)| (&*key.namespace, &*key.name)).collect();
-                self.planner.copies_listed(name.map(|name| &**name), &targets, now);
-                for (key, observed) in objects {
-                    self.planner.copy_set(&key.namespace, &key.name, observed, now);
-                }
+            // All of them were told before.
+            Event::Listed { .. } => {
+                self.planner.copies_listed(name.map(|name| &**name), now);
                 self.listed(Resource::Copies, name);
             }
             Event::Applied(key, observed) => self.planner.copy_set(&key.namespace, &key.name, observed, now),
             Event::Deleted(key, Some(observed)) => {
                 self.planner.copy_gone(&key.namespace, &key.name, &observed.uid, now);
             }
-            // The copies of other names do not wait for it.
-            Event::Trouble(trouble) if name.is_some() && trouble.failure == WatchFailure::Forbidden => {
-                self.listed(Resource::Copies, name);
+            Event::Trouble(trouble) => {
+                self.planner.copies_unheard(name.map(|name| &**name));
+                if name.is_some() && trouble.failure == WatchFailure::Forbidden {
+                    // The copies of other names do not wait for it.
+                    self.listed(Resource::Copies, name);
+                }
             }
-            Event::Deleted(_, None) | Event::Bad(_) | Event::Trouble(_) => {}
+            Event::Deleted(_, None) | Event::Bad(_) => {}
         }
     }
 
@@ -162,12 +162,12 @@ impl Controller<'_> {
             Event::Listed { objects, .. } => {
                 self.adoptions = objects.iter().map(|(key, _)| key.clone()).collect();
                 for (key, observed) in objects {
-                    self.planner.copy_set(&key.namespace, &key.name, observed, now);
+                    self.planner.copy_offered(&key.namespace, &key.name, observed, now);
                 }
                 self.listed(Resource::Adoptions, None);
             }
             Event::Applied(key, observed) => {
-                self.planner.copy_set(&key.namespace, &key.name, observed, now);
+                self.planner.copy_offered(&key.namespace, &key.name, observed, now);
                 self.adoptions.insert(key);
             }
             Event::Deleted(key, _) => _ = self.adoptions.remove(&key),
