@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::event::{Event, Regarding};
 use super::plan::Summary;
@@ -29,29 +29,48 @@ const LONGEST_MISTAKE: usize = 512;
 const READY: &str = "Ready";
 const SOURCE_VALID: &str = "SourceValid";
 const COPIES_READY: &str = "CopiesReady";
+const TRUE: &str = "True";
+const FALSE: &str = "False";
+const IN_FORCE: &str = "InForce";
+const VALID: &str = "Valid";
+const ALL_READY: &str = "AllReady";
+const IN_FORCE_MESSAGE: &str = "the rule is in force";
+const VALID_MESSAGE: &str = "the source holds credentials that the kubelet can use";
+/// The texts of conditions that nothing is wrong with, as nearly all of them are.
+const USUAL: [&str; 9] = [
+    READY,
+    SOURCE_VALID,
+    COPIES_READY,
+    TRUE,
+    IN_FORCE,
+    VALID,
+    ALL_READY,
+    IN_FORCE_MESSAGE,
+    VALID_MESSAGE,
+];
 /// Copies are on their way: no news for anybody.
 const WRITING: &str = "Writing";
 const REVOKING: &str = "copies stay as they are; to revoke the credential, delete the rule or exclude the namespaces, \
                         and rotate it at the registry";
 
-/// `status` of both kinds of rules.
+/// `status` of both kinds of rules. It takes no more room than it needs, as there are thousands of rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RuleStatus {
     /// The generation of the rule that all of it is about.
     pub observed_generation: i64,
     /// What the source's credentials serve, for rules that leave their images to them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub keys: Vec<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub keys: Box<[Box<str>]>,
     /// The hosts covered, for people.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub registries: Vec<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub registries: Box<[Box<str>]>,
     /// How many namespaces there are, for rules with a source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<NamespaceCounts>,
     /// What stands in the way, in the first namespaces.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub refusals: Vec<NamespaceRefusal>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub refusals: Box<[NamespaceRefusal]>,
     /// When copies last got a new version of the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_rotation: Option<Timestamp>,
@@ -59,7 +78,7 @@ pub struct RuleStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_match: Option<Timestamp>,
     /// `Ready`, and for rules with a source `SourceValid` and `CopiesReady`.
-    pub conditions: Vec<Condition>,
+    pub conditions: Box<[Condition]>,
 }
 
 /// In how many namespaces a rule is where.
@@ -89,13 +108,17 @@ pub struct NamespaceRefusal {
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// What it is about.
+    #[serde(deserialize_with = "shared")]
     pub r#type: Cow<'static, str>,
     /// `True` or `False`.
+    #[serde(deserialize_with = "shared")]
     pub status: Cow<'static, str>,
     /// One word.
+    #[serde(deserialize_with = "shared")]
     pub reason: Cow<'static, str>,
     /// A sentence.
-    pub message: String,
+    #[serde(deserialize_with = "shared")]
+    pub message: Cow<'static, str>,
     /// The generation of the rule.
     pub observed_generation: i64,
     /// Since when the status is what it is.
@@ -131,7 +154,7 @@ struct Finding {
     r#type: &'static str,
     is_true: bool,
     reason: &'static str,
-    message: String,
+    message: Cow<'static, str>,
 }
 
 impl RuleStatus {
@@ -195,7 +218,7 @@ impl RuleStatus {
                 regarding: Regarding::Rule(Arc::clone(uid)),
                 is_warning: !condition.is_true(),
                 reason: condition.reason.clone(),
-                note: condition.message.clone(),
+                note: condition.message.clone().into_owned(),
             })
         });
         news.collect()
@@ -208,13 +231,13 @@ impl RuleStatus {
 
 impl Condition {
     fn is_true(&self) -> bool {
-        self.status == "True"
+        self.status == TRUE
     }
 }
 
 impl Finding {
     fn into_condition(self, generation: i64, previous: &RuleStatus, now: &Timestamp) -> Condition {
-        let status = if self.is_true { "True" } else { "False" };
+        let status = if self.is_true { TRUE } else { FALSE };
         let before = previous.condition(self.r#type).filter(|before| before.status == status);
         Condition {
             r#type: self.r#type.into(),
@@ -273,22 +296,33 @@ impl Desk {
     }
 }
 
+/// Reads a text. A usual one takes no memory.
+fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let usual = USUAL.into_iter().find(|usual| *usual == text);
+    Ok(usual.map_or(Cow::Owned(text), Cow::Borrowed))
+}
+
 fn ready(verdict: Verdict<'_>, copies: Option<&[Finding; 2]>) -> Finding {
-    let finding = |is_true, reason, message: String| Finding {
+    let finding = |is_true, reason, message| Finding {
         r#type: READY,
         is_true,
         reason,
         message,
     };
     match verdict {
-        Verdict::Invalid(mistake) => finding(false, "Invalid", shortened(mistake, LONGEST_MISTAKE).into_owned()),
+        Verdict::Invalid(mistake) => finding(
+            false,
+            "Invalid",
+            shortened(mistake, LONGEST_MISTAKE).into_owned().into(),
+        ),
         Verdict::TooMany { most } => {
             let message = format!("the first {most} rules of a namespace take effect, and this is a later one");
-            finding(false, "TooMany", message)
+            finding(false, "TooMany", message.into())
         }
         Verdict::Good(_) => match copies.into_iter().flatten().find(|finding| !finding.is_true) {
             Some(fault) => finding(false, fault.reason, fault.message.clone()),
-            None => finding(true, "InForce", "the rule is in force".to_owned()),
+            None => finding(true, IN_FORCE, IN_FORCE_MESSAGE.into()),
         },
     }
 }
@@ -306,18 +340,14 @@ fn source_valid(summary: &Summary) -> Finding {
             None => "new namespaces get none",
         };
         let message = format!("{problem}; {REVOKING}; {newborn}");
-        return finding(false, problem.reason(), message);
+        return finding(false, problem.reason(), message.into());
     }
     let warnings = summary.source.iter().flat_map(|source| &source.warnings);
     let warnings: Vec<_> = warnings.map(ToString::to_string).collect();
     if warnings.is_empty() {
-        finding(
-            true,
-            "Valid",
-            "the source holds credentials that the kubelet can use".to_owned(),
-        )
+        finding(true, VALID, VALID_MESSAGE.into())
     } else {
-        finding(true, "ValidWithWarnings", warnings.join("; "))
+        finding(true, "ValidWithWarnings", warnings.join("; ").into())
     }
 }
 
@@ -328,11 +358,11 @@ fn copies_ready(summary: &Summary) -> Finding {
         refused,
         ..
     } = *summary;
-    let finding = |is_true, reason, message| Finding {
+    let finding = |is_true, reason, message: String| Finding {
         r#type: COPIES_READY,
         is_true,
         reason,
-        message,
+        message: message.into(),
     };
     // The reason that most namespaces have; of several the first by name.
     let most = summary
@@ -363,11 +393,11 @@ fn copies_ready(summary: &Summary) -> Finding {
     } else if ready < selected {
         finding(false, WRITING, format!("{ready} of {selected} are ready"))
     } else {
-        finding(true, "AllReady", format!("{ready} of {selected} are ready"))
+        finding(true, ALL_READY, format!("{ready} of {selected} are ready"))
     }
 }
 
-fn refusals(summary: &Summary) -> Vec<NamespaceRefusal> {
+fn refusals(summary: &Summary) -> Box<[NamespaceRefusal]> {
     let refusals = summary.refusals.iter().map(|(namespace, obstacle)| NamespaceRefusal {
         namespace: namespace.to_string(),
         reason: obstacle.reason().to_owned(),
@@ -378,20 +408,20 @@ fn refusals(summary: &Summary) -> Vec<NamespaceRefusal> {
 
 /// The source's keys, for a rule that has no images of its own. They outlive the source: without them the webhook would
 /// forget what the rule covers, and a Pod is never mended.
-fn keys(generation: i64, rule: &Rule, summary: Option<&Summary>, previous: &RuleStatus) -> Vec<String> {
+fn keys(generation: i64, rule: &Rule, summary: Option<&Summary>, previous: &RuleStatus) -> Box<[Box<str>]> {
     if !rule.patterns.is_empty() || rule.regex.is_some() {
-        return Vec::new();
+        return Box::default();
     }
     match summary.and_then(|summary| summary.source.as_ref()) {
-        Some(source) => source.keys.iter().map(|key| key.spelled().to_owned()).collect(),
+        Some(source) => source.keys.iter().map(|key| key.spelled().into()).collect(),
         None if previous.observed_generation == generation => previous.keys.clone(),
-        None => Vec::new(),
+        None => Box::default(),
     }
 }
 
-fn registries(rule: &Rule, keys: &[String]) -> Vec<String> {
+fn registries(rule: &Rule, keys: &[Box<str>]) -> Box<[Box<str>]> {
     let keys: Vec<_> = keys.iter().filter_map(|key| Key::parse(key)).collect();
     let hosts = rule.patterns.iter().map(ImagePattern::host);
     let hosts: BTreeSet<&str> = hosts.chain(keys.iter().map(Key::host)).collect();
-    hosts.into_iter().take(MOST_REGISTRIES).map(str::to_owned).collect()
+    hosts.into_iter().take(MOST_REGISTRIES).map(Box::from).collect()
 }
