@@ -11,6 +11,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 
+use super::identity::Identity;
 use super::source::{Payload, Source};
 use super::{ADOPT_LABEL, COPY_LABEL, SOURCE_ANNOTATION, Target, VERSION_ANNOTATION};
 use crate::rules::selector::{ACCEPTED_KEY, ACCEPTED_VALUE, check_key, check_value};
@@ -76,24 +77,13 @@ pub struct CopyObject<'a> {
     data: Data<'a>,
 }
 
-/// The very object that is meant: the API server refuses with 409 where there is another one by now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Precondition<'a> {
-    /// Its `uid`.
-    pub uid: &'a str,
-    /// Its `resourceVersion`.
-    pub resource_version: &'a str,
-}
-
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata<'a> {
     name: &'a str,
     namespace: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uid: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource_version: Option<&'a str>,
+    #[serde(flatten)]
+    identity: Option<&'a Identity>,
     labels: BTreeMap<&'a str, &'a str>,
     annotations: BTreeMap<&'a str, &'a str>,
 }
@@ -139,9 +129,9 @@ impl Style {
 }
 
 impl<'a> CopyObject<'a> {
-    /// The copy of a source at a target. With a precondition it changes that very object or none.
+    /// The copy of a source at a target. With an identity it changes that very object or none.
     #[must_use]
-    pub fn new(source: &'a Source, target: &'a Target, style: &'a Style, only: Option<Precondition<'a>>) -> Self {
+    pub fn new(source: &'a Source, target: &'a Target, style: &'a Style, identity: Option<&'a Identity>) -> Self {
         let own_label = [COPY_LABEL];
         let record = [
             (SOURCE_ANNOTATION, &*source.reference),
@@ -153,8 +143,7 @@ impl<'a> CopyObject<'a> {
             metadata: Metadata {
                 name: &target.name,
                 namespace: &target.namespace,
-                uid: only.map(|only| only.uid),
-                resource_version: only.map(|only| only.resource_version),
+                identity,
                 labels: borrowed(&style.labels).chain(own_label).collect(),
                 annotations: borrowed(&style.annotations).chain(record).collect(),
             },

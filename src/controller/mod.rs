@@ -23,6 +23,7 @@ use std::time::Duration;
 pub mod copy;
 mod desired;
 pub mod event;
+pub mod identity;
 mod intern;
 #[cfg(feature = "cluster")]
 pub mod live;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::copy::Style;
+use super::identity::Identity;
 use super::{ADOPT_LABEL, COPY_LABEL, FIELD_MANAGER, SOURCE_ANNOTATION, VERSION_ANNOTATION};
 use crate::credentials::ConfigForm;
 
@@ -47,10 +48,8 @@ pub struct ManagedFields<'a> {
 /// What is kept of a Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
-    /// `uid`.
-    pub uid: Box<str>,
-    /// `resourceVersion`.
-    pub resource_version: Box<str>,
+    /// Which it is.
+    pub identity: Identity,
     /// Whose it is.
     pub share: Share,
     /// What the copy says that it holds, if we are the ones who wrote that.
@@ -93,8 +92,7 @@ impl Observed {
         let record = ours.and_then(|ours| record(metadata, ours));
         let is_intact = record.is_some() && ours.is_some_and(|ours| is_intact(metadata, ours, style));
         Self {
-            uid: metadata.uid.into(),
-            resource_version: metadata.resource_version.into(),
+            identity: Identity::new(metadata.uid, metadata.resource_version),
             share: share(metadata.managed_fields, metadata.labels),
             record,
             is_intact,

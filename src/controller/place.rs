@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Moment;
+use super::identity::{Identity, ResourceVersion};
 use super::intern::Interner;
 use super::ownership::{Observed, Share};
 use super::source::{Source, uid_of};
@@ -34,8 +35,7 @@ pub(super) struct Place {
 )]
 pub(super) struct Copy {
     pub(super) name: Arc<str>,
-    pub(super) uid: Box<str>,
-    pub(super) resource_version: Box<str>,
+    pub(super) identity: Identity,
     pub(super) share: Share,
     /// `namespace/name` of the source. Once known it is remembered, even if the copy says it no more.
     pub(super) source: Option<Arc<str>>,
@@ -113,7 +113,7 @@ impl Copy {
         interner: &mut Interner,
         now: Moment,
     ) -> Self {
-        let same = old.filter(|old| old.uid == observed.uid);
+        let same = old.filter(|old| old.identity.uid == observed.identity.uid);
         let (source, version) = match observed.record {
             Some(record) => (
                 Some(interner.intern(&record.source)),
@@ -126,8 +126,7 @@ impl Copy {
         let is_ours = observed.share == Share::Ours;
         Self {
             name,
-            uid: observed.uid,
-            resource_version: observed.resource_version,
+            identity: observed.identity,
             share: observed.share,
             source,
             version,
@@ -164,15 +163,8 @@ impl Copy {
         self.source.as_deref() == Some(&source.reference) && self.version.as_deref().map(uid_of) == Some(source.uid())
     }
 
-    /// Whether something with this resourceVersion comes after what is known. They count up, and mean nothing else
-    /// (KEP-5504); one that is no number is taken for news.
-    pub(super) fn is_older_than(&self, resource_version: &str) -> bool {
-        let known = &*self.resource_version;
-        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if is_number(known) && is_number(resource_version) {
-            (known.len(), known) < (resource_version.len(), resource_version)
-        } else {
-            known != resource_version
-        }
+    /// Whether something with this resourceVersion comes after what is known.
+    pub(super) fn is_older_than(&self, resource_version: &ResourceVersion) -> bool {
+        self.identity.resource_version.is_before(resource_version)
     }
 }

@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::copy::{CopyObject, Precondition, Style};
+use super::copy::{CopyObject, Style};
 use super::desired::{Claim, Claims, Hold};
 use super::event::{Announcer, Event};
+use super::identity::Identity;
 use super::intern::Interner;
 use super::names::{Names, Reach};
 use super::ownership::Observed;
@@ -98,15 +99,6 @@ pub enum Action {
     },
 }
 
-/// One version of one object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// `metadata.uid`.
-    pub uid: Box<str>,
-    /// `metadata.resourceVersion`.
-    pub resource_version: Box<str>,
-}
-
 /// What came of a task.
 #[derive(Debug, Clone)]
 pub enum Answer {
@@ -169,7 +161,7 @@ impl Action {
             Self::Create { source } | Self::Replace { source, .. } => {
                 Some(CopyObject::new(source, target, style, None))
             }
-            Self::Update { source, identity } => Some(CopyObject::new(source, target, style, Some(identity.into()))),
+            Self::Update { source, identity } => Some(CopyObject::new(source, target, style, Some(identity))),
             Self::Look | Self::Delete { .. } => None,
         }
     }
@@ -178,15 +170,6 @@ impl Action {
     #[must_use]
     pub fn is_forced(&self) -> bool {
         matches!(self, Self::Update { .. })
-    }
-}
-
-impl<'a> From<&'a Identity> for Precondition<'a> {
-    fn from(identity: &'a Identity) -> Self {
-        Self {
-            uid: &identity.uid,
-            resource_version: &identity.resource_version,
-        }
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::controller::FIELD_MANAGER;
+use crate::controller::identity::Identity;
 use crate::controller::refusal::{Failure, Refusal};
 
 const JSON: &str = "application/json";
@@ -58,14 +59,7 @@ pub(super) struct Silence;
 struct DeleteOptions<'a> {
     api_version: &'static str,
     kind: &'static str,
-    preconditions: Preconditions<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Preconditions<'a> {
-    uid: &'a str,
-    resource_version: &'a str,
+    preconditions: &'a Identity,
 }
 
 /// What is read of a `Status`.
@@ -126,17 +120,11 @@ impl Api {
     }
 
     /// Deletes that version of an object.
-    pub(super) async fn delete(
-        &self,
-        path: &str,
-        uid: &str,
-        resource_version: &str,
-        deadline: Duration,
-    ) -> Result<Reply, Silence> {
+    pub(super) async fn delete(&self, path: &str, identity: &Identity, deadline: Duration) -> Result<Reply, Silence> {
         let options = DeleteOptions {
             api_version: "v1",
             kind: "DeleteOptions",
-            preconditions: Preconditions { uid, resource_version },
+            preconditions: identity,
         };
         let body = serde_json::to_vec(&options).map_err(|_| Silence)?;
         self.call(Method::DELETE, path, METADATA, JSON, body, deadline).await

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::api::Api;
 use crate::authority::Contents;
+use crate::controller::identity::Identity;
 use crate::controller::refusal::Refusal;
 
 /// A version that no Secret ever has: to apply it succeeds only where there is none.
@@ -121,7 +122,8 @@ impl Held {
         deadline: Duration,
     ) -> Result<(), Refusal> {
         let path = path(namespace, name);
-        let reply = api.delete(&path, &self.uid, &self.resource_version, deadline).await?;
+        let identity = Identity::new(&self.uid, &self.resource_version);
+        let reply = api.delete(&path, &identity, deadline).await?;
         reply.good().map(drop)
     }
 }

@@ -8,7 +8,8 @@ use super::api::{Api, Reply};
 use super::objects::observe;
 use crate::controller::Target;
 use crate::controller::copy::Style;
-use crate::controller::plan::{Action, Answer, Identity, Task};
+use crate::controller::identity::Identity;
+use crate::controller::plan::{Action, Answer, Task};
 use crate::controller::refusal::Refusal;
 
 /// How long a write may take: webhooks on its way have up to 30 s, which no copy is worth waiting for.
@@ -50,8 +51,7 @@ async fn apply(api: &Api, path: &str, task: &Task, style: &Style) -> Result<Answ
 }
 
 async fn delete(api: &Api, path: &str, identity: &Identity, style: &Style) -> Result<Answer, Refusal> {
-    let Identity { uid, resource_version } = identity;
-    let reply = api.delete(path, uid, resource_version, DEADLINE).await?;
+    let reply = api.delete(path, identity, DEADLINE).await?;
     let is_status = || serde_json::from_slice::<Kind>(&reply.body).is_ok_and(|object| object.kind == "Status");
     match reply.status {
         404 => Ok(Answer::Absent),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Action, Copy, Identity, Moment, Planner, Priority, Target};
+use super::{Action, Copy, Moment, Planner, Priority, Target};
 use crate::controller::desired::Claim;
 use crate::controller::ownership::Share;
 use crate::controller::patience::Patience;
@@ -111,7 +111,7 @@ impl Planner {
             return Decision::Nothing;
         }
         let source = Arc::clone(source);
-        let identity = identity(copy);
+        let identity = copy.identity.clone();
         let priority = if copy.is_settled() {
             Priority::Rotation
         } else {
@@ -139,7 +139,7 @@ impl Planner {
         if !copy.was_wanted && until > now {
             return Decision::Wait(until);
         }
-        let identity = identity(copy);
+        let identity = copy.identity.clone();
         Decision::Do(Action::Delete { identity }, Priority::Removal)
     }
 }
@@ -163,11 +163,4 @@ fn look_by(until: Moment, now: Moment) -> Decision {
         return Decision::Wait(until);
     }
     Decision::Do(Action::Look, Priority::Repair)
-}
-
-fn identity(copy: &Copy) -> Identity {
-    Identity {
-        uid: copy.uid.clone(),
-        resource_version: copy.resource_version.clone(),
-    }
 }

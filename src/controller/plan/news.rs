@@ -10,6 +10,7 @@ use super::{
     Claim, Copy, Hold, Moment, NamespaceFacts, Observed, Planner, Priority, Refusal, RuleFacts, Running, SourceSecret,
     Target,
 };
+use crate::controller::identity::Uid;
 use crate::controller::ownership::Share;
 use crate::rules::{Mode, SourceRef};
 
@@ -162,10 +163,10 @@ impl Planner {
     pub fn copy_offered(&mut self, namespace: &str, name: &str, observed: Observed, now: Moment) {
         let target = self.target(namespace, name);
         let known = self.copy(&target);
-        if known.is_some_and(|known| !known.is_older_than(&observed.resource_version)) {
+        if known.is_some_and(|known| !known.is_older_than(&observed.identity.resource_version)) {
             return; // an answer told us before
         }
-        let was_settled = known.is_some_and(|known| known.is_settled() && known.uid == observed.uid);
+        let was_settled = known.is_some_and(|known| known.is_settled() && known.identity.uid == observed.identity.uid);
         let is_changed = was_settled && !(observed.is_intact && observed.share == Share::Ours);
         self.put_copy(&target, observed, now);
         if is_changed {
@@ -175,9 +176,9 @@ impl Planner {
     }
 
     /// The watch says that there is no such copy any more: it was deleted or, where copies are found by our label, lost it.
-    pub fn copy_gone(&mut self, namespace: &str, name: &str, uid: &str, now: Moment) {
+    pub fn copy_gone(&mut self, namespace: &str, name: &str, uid: &Uid, now: Moment) {
         let target = self.target(namespace, name);
-        let Some(known) = self.copy(&target).filter(|known| *known.uid == *uid) else {
+        let Some(known) = self.copy(&target).filter(|known| known.identity.uid == *uid) else {
             return;
         };
         if known.is_ours() {
@@ -227,7 +228,7 @@ impl Planner {
     pub fn copies_listed(&mut self, name: Option<&str>, now: Moment) {
         let missing = self.watched_copies(name).filter(|(_, copy)| !copy.is_told);
         let gone: Vec<_> = missing
-            .map(|(namespace, copy)| (Arc::clone(namespace), Arc::clone(&copy.name), copy.uid.clone()))
+            .map(|(namespace, copy)| (Arc::clone(namespace), Arc::clone(&copy.name), copy.identity.uid.clone()))
             .collect();
         for (namespace, name, uid) in gone {
             self.copy_gone(&namespace, &name, &uid, now);
@@ -257,7 +258,8 @@ impl Planner {
         let is_write = running.version.is_some();
         self.forget_refusal(target, is_write, now);
         let is_news = self.copy(target).is_none_or(|known| {
-            *known.resource_version == *observed.resource_version || known.is_older_than(&observed.resource_version)
+            let version = &observed.identity.resource_version;
+            known.identity.resource_version == *version || known.is_older_than(version)
         });
         if !is_news {
             return; // the watch was faster

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::world::{MARKER, config};
-use crate::controller::copy::{CopyObject, InvalidStyle, Precondition, Style};
+use crate::controller::copy::{CopyObject, InvalidStyle, Style};
+use crate::controller::identity::Identity;
 use crate::controller::ownership::{ManagedFields, Observed, Record, SecretMetadata, Share};
 use crate::controller::source::{Source, SourceSecret};
 use crate::controller::{ADOPT_LABEL, COPY_LABEL, Target};
@@ -286,11 +287,8 @@ fn a_copy_is_a_fresh_object_of_our_own_fields() {
             "data": {".dockerconfigjson": data},
         })
     );
-    let only = Precondition {
-        uid: "u-1",
-        resource_version: "9",
-    };
-    let object = serde_json::to_value(CopyObject::new(&source, &target, &style, Some(only))).unwrap();
+    let only = Identity::new("u-1", "9");
+    let object = serde_json::to_value(CopyObject::new(&source, &target, &style, Some(&only))).unwrap();
     assert_eq!(
         (&object["metadata"]["uid"], &object["metadata"]["resourceVersion"]),
         (&json!("u-1"), &json!("9"))

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use crate::controller::copy::{CopyObject, Style};
+use crate::controller::identity::{Identity, Uid};
 use crate::controller::ownership::{ManagedFields, Observed, SecretMetadata, Share};
-use crate::controller::plan::Identity;
 use crate::controller::refusal::{Failure, Refusal};
 use crate::controller::{ADOPT_LABEL, COPY_LABEL, FIELD_MANAGER};
 
@@ -52,7 +52,7 @@ pub(super) struct Server {
 #[derive(Debug, Clone)]
 pub(super) enum Watched {
     Set(Name, Observed),
-    Gone(Name, String),
+    Gone(Name, Uid),
 }
 
 impl Secret {
@@ -281,9 +281,7 @@ impl Server {
         let Some(known) = self.secrets.get(name) else {
             return Ok(None);
         };
-        if (known.uid.as_str(), known.resource_version.to_string().as_str())
-            != (&identity.uid, &identity.resource_version)
-        {
+        if Identity::new(&known.uid, &known.resource_version.to_string()) != *identity {
             return Err(refusal(409, "Conflict", "Precondition failed", &[]));
         }
         assert!(known.is_ours(), "deleted: {name:?} {known:?}");
@@ -380,7 +378,7 @@ impl Server {
 
     fn tell_gone(&mut self, name: &Name, before: &Secret) {
         if self.watches_all || before.is_labelled() {
-            self.watch.push(Watched::Gone(name.clone(), before.uid.clone()));
+            self.watch.push(Watched::Gone(name.clone(), before.uid.as_str().into()));
         }
     }
 }

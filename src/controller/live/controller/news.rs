@@ -143,7 +143,8 @@ impl Controller<'_> {
             }
             Event::Applied(key, observed) => self.planner.copy_set(&key.namespace, &key.name, observed, now),
             Event::Deleted(key, Some(observed)) => {
-                self.planner.copy_gone(&key.namespace, &key.name, &observed.uid, now);
+                self.planner
+                    .copy_gone(&key.namespace, &key.name, &observed.identity.uid, now);
             }
             Event::Trouble(trouble) => {
                 self.planner.copies_unheard(name.map(|name| &**name));
