@@ -36,6 +36,7 @@ impl Process {
             .args(["hold", env!("CARGO_BIN_EXE_pullkey")])
             .args(arguments)
             .env_clear()
+            .envs(allocator())
             .envs(environment)
             .current_dir(directory)
             .stdin(Stdio::piped())
@@ -125,6 +126,14 @@ impl Drop for Process {
             eprintln!("the program at {} said:\n{}", self.health, self.log());
         }
     }
+}
+
+/// What the image sets for the allocator.
+fn allocator() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let words = include_str!("../../../Dockerfile").split_whitespace();
+    words
+        .filter(|word| word.starts_with("MALLOC_"))
+        .filter_map(|word| word.split_once('='))
 }
 
 /// The address in a URL.
