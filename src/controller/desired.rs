@@ -71,14 +71,14 @@ pub(super) struct Claims {
 
 impl Claim {
     /// The claim of a rule, if it names a source.
-    pub(super) fn new(facts: &RuleFacts, interner: &mut Interner) -> Option<Self> {
+    pub(super) fn new(facts: &RuleFacts, interner: &mut Interner<str>) -> Option<Self> {
         let source = facts.rule.copy_from.as_ref()?;
         Some(Self {
             uid: Arc::clone(&facts.uid),
-            name: interner.intern(&facts.rule.name),
+            name: interner.intern(facts.rule.name.as_str()),
             created: facts.created.clone(),
-            secret: interner.intern(&facts.rule.secret),
-            source: interner.intern(&source.to_string()),
+            secret: interner.intern(facts.rule.secret.as_str()),
+            source: interner.intern(source.to_string()),
             rule: Arc::clone(&facts.rule),
             hold: Hold::InForce,
         })

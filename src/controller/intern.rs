@@ -1,28 +1,36 @@
-//! Texts that many things share, kept once: names, and versions of sources on tens of thousands of copies.
+//! What many things share, kept once: names, versions of sources, and what tens of thousands of copies have in common.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
+use std::hash::Hash;
 use std::sync::Arc;
 
-/// The texts in use.
-#[derive(Debug, Default)]
-pub(super) struct Interner {
-    texts: HashSet<Arc<str>>,
+/// The values in use.
+#[derive(Debug)]
+pub(super) struct Interner<T: ?Sized> {
+    known: HashSet<Arc<T>>,
 }
 
-impl Interner {
-    /// The text, shared with all who asked for the same one.
-    pub(super) fn intern(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.texts.get(text) {
+impl<T: ?Sized + Eq + Hash> Interner<T> {
+    /// The value, shared with all who asked for an equal one.
+    pub(super) fn intern(&mut self, value: impl Borrow<T> + Into<Arc<T>>) -> Arc<T> {
+        if let Some(known) = self.known.get(value.borrow()) {
             return Arc::clone(known);
         }
-        let new: Arc<str> = text.into();
-        self.texts.insert(Arc::clone(&new));
+        let new = value.into();
+        self.known.insert(Arc::clone(&new));
         new
     }
 
-    /// Drops the texts that nobody else holds: every rotation leaves a version behind.
+    /// Drops the values that nobody else holds: every rotation leaves a version behind.
     pub(super) fn sweep(&mut self) {
-        self.texts.retain(|text| Arc::strong_count(text) > 1);
+        self.known.retain(|value| Arc::strong_count(value) > 1);
+    }
+}
+
+impl<T: ?Sized> Default for Interner<T> {
+    fn default() -> Self {
+        Self { known: HashSet::new() }
     }
 }
 
@@ -31,12 +39,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_texts_are_one_and_leave_when_nobody_holds_them() {
-        let mut interner = Interner::default();
+    fn equal_values_are_one_and_leave_when_nobody_holds_them() {
+        let mut interner = Interner::<str>::default();
         let one = interner.intern("team-a");
-        assert!(Arc::ptr_eq(&one, &interner.intern("team-a")));
+        assert!(Arc::ptr_eq(&one, &interner.intern("team-a".to_owned())));
         interner.intern("team-b");
         interner.sweep();
-        assert_eq!(interner.texts.len(), 1);
+        assert_eq!(interner.known.len(), 1);
     }
 }

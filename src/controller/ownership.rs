@@ -65,7 +65,7 @@ pub struct Observed {
 }
 
 /// Whose a Secret is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Share {
     /// Made by us, or handed over: it may be written with force, and deleted.
     Ours,

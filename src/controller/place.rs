@@ -1,5 +1,6 @@
 //! What is there: namespaces and the copies in them, as small as tens of thousands of them must be.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::Moment;
@@ -29,13 +30,25 @@ pub(super) struct Place {
 
 /// A Secret where a copy is or could be.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, and there are tens of thousands of copies"
-)]
 pub(super) struct Copy {
-    pub(super) name: Arc<str>,
+    common: Arc<Common>,
     pub(super) identity: Identity,
+    /// Whether a watch tells about it: that of our label, or that of its name.
+    pub(super) is_watched: bool,
+    /// Whether that watch has told about it since it last heard nothing.
+    pub(super) is_told: bool,
+    /// Whether a rule wanted it while we looked.
+    pub(super) was_wanted: bool,
+    /// The version that was applied when it got its resourceVersion. A second time would change as little.
+    pub(super) applied: Option<Arc<str>>,
+    /// When it was first seen; if it is not ours, when it last was.
+    pub(super) seen: Moment,
+}
+
+/// What the copies of one rule have in common, as long as nobody meddles with them.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Common {
+    pub(super) name: Arc<str>,
     pub(super) share: Share,
     /// `namespace/name` of the source. Once known it is remembered, even if the copy says it no more.
     pub(super) source: Option<Arc<str>>,
@@ -44,17 +57,7 @@ pub(super) struct Copy {
     /// Whether everything stands as we wrote it.
     pub(super) is_intact: bool,
     pub(super) meddler: Option<Box<str>>,
-    /// Whether a watch tells about it: that of our label, or that of its name.
-    pub(super) is_watched: bool,
-    /// Whether that watch has told about it since it last heard nothing.
-    pub(super) is_told: bool,
     pub(super) is_being_deleted: bool,
-    /// Whether a rule wanted it while we looked.
-    pub(super) was_wanted: bool,
-    /// The version that was applied when it got its resourceVersion. A second time would change as little.
-    pub(super) applied: Option<Arc<str>>,
-    /// When it was first seen; if it is not ours, when it last was.
-    pub(super) seen: Moment,
 }
 
 impl Place {
@@ -104,37 +107,46 @@ impl Place {
     }
 }
 
+impl Deref for Copy {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        &self.common
+    }
+}
+
 impl Copy {
     /// What was observed, with what is remembered of the copy from before.
     pub(super) fn new(
         name: Arc<str>,
         observed: Observed,
         old: Option<&Self>,
-        interner: &mut Interner,
+        texts: &mut Interner<str>,
+        alike: &mut Interner<Common>,
         now: Moment,
     ) -> Self {
         let same = old.filter(|old| old.identity.uid == observed.identity.uid);
         let (source, version) = match observed.record {
-            Some(record) => (
-                Some(interner.intern(&record.source)),
-                Some(interner.intern(&record.version)),
-            ),
+            Some(record) => (Some(texts.intern(record.source)), Some(texts.intern(record.version))),
             None => same
                 .map(|old| (old.source.clone(), old.version.clone()))
                 .unwrap_or_default(),
         };
         let is_ours = observed.share == Share::Ours;
-        Self {
+        let common = Common {
             name,
-            identity: observed.identity,
             share: observed.share,
             source,
             version,
             is_intact: observed.is_intact,
             meddler: observed.meddler,
+            is_being_deleted: observed.is_being_deleted,
+        };
+        Self {
+            common: alike.intern(common),
+            identity: observed.identity,
             is_watched: observed.is_labelled,
             is_told: old.is_some_and(|old| old.is_told),
-            is_being_deleted: observed.is_being_deleted,
             was_wanted: same.is_some_and(|old| old.was_wanted),
             applied: None,
             seen: same.filter(|_| is_ours).map_or(now, |old| old.seen),
@@ -166,5 +178,15 @@ impl Copy {
     /// Whether something with this resourceVersion comes after what is known.
     pub(super) fn is_older_than(&self, resource_version: &ResourceVersion) -> bool {
         self.identity.resource_version.is_before(resource_version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Copy;
+
+    #[test]
+    fn a_copy_is_as_small_as_tens_of_thousands_must_be() {
+        assert!(size_of::<Copy>() <= 96, "{} bytes", size_of::<Copy>());
     }
 }

@@ -21,7 +21,7 @@ use super::names::{Names, Reach};
 use super::ownership::Observed;
 use super::patience::Patience;
 use super::pending::Pending;
-use super::place::{Copy, Place};
+use super::place::{Common, Copy, Place};
 use super::refusal::Refusal;
 use super::removal::Removals;
 use super::source::{Source, SourceSecret, Sources, scopes};
@@ -114,7 +114,8 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct Planner {
     settings: Settings,
-    interner: Interner,
+    texts: Interner<str>,
+    alike: Interner<Common>,
     reach: Reach,
     claims: Claims,
     sources: Sources,
@@ -188,7 +189,8 @@ impl Planner {
             sources: Sources::new(&settings.source_namespaces, settings.names.as_ref()),
             reach: Reach::new(settings.names.as_ref()),
             settings,
-            interner: Interner::default(),
+            texts: Interner::default(),
+            alike: Interner::default(),
             claims: Claims::default(),
             places: BTreeMap::new(),
             ours: 0,
@@ -229,7 +231,8 @@ impl Planner {
 
     /// Goes through everything once more. What that finds to do was missed before: [`Planner::missed`].
     pub fn prove(&mut self, now: Moment) {
-        self.interner.sweep();
+        self.alike.sweep();
+        self.texts.sweep();
         self.patience.retain(|_, patience| !patience.is_over(now));
         self.announcer.sweep(now);
         self.pass(true);

@@ -17,7 +17,7 @@ use crate::rules::{Mode, SourceRef};
 impl Planner {
     /// A rule is there, or was changed.
     pub fn rule_set(&mut self, facts: &RuleFacts) {
-        match Claim::new(facts, &mut self.interner) {
+        match Claim::new(facts, &mut self.texts) {
             Some(claim) => self.put_claim(claim),
             None => self.drop_claim(&facts.uid),
         }
@@ -107,7 +107,7 @@ impl Planner {
         if known == Some(&facts) {
             return;
         }
-        let name = self.interner.intern(name);
+        let name = self.texts.intern(name);
         let mut targets = self.names_in(&name);
         self.touch_all(&name, &targets);
         let place = self.places.entry(Arc::clone(&name)).or_default();
@@ -411,7 +411,7 @@ impl Planner {
 
     fn touch_all(&mut self, namespace: &str, names: &BTreeSet<Arc<str>>) {
         for name in names {
-            let namespace = self.interner.intern(namespace);
+            let namespace = self.texts.intern(namespace);
             let name = Arc::clone(name);
             let claims = self.claims_on(&Target { namespace, name });
             self.touched.extend(claims);
@@ -421,7 +421,8 @@ impl Planner {
     fn put_copy(&mut self, target: &Target, observed: Observed, now: Moment) {
         let place = self.places.entry(Arc::clone(&target.namespace)).or_default();
         let old = place.copy(&target.name);
-        let mut copy = Copy::new(Arc::clone(&target.name), observed, old, &mut self.interner, now);
+        let name = Arc::clone(&target.name);
+        let mut copy = Copy::new(name, observed, old, &mut self.texts, &mut self.alike, now);
         copy.is_watched |= self.reach.is_named();
         self.ours += usize::from(copy.is_ours());
         let old = place.put(copy);
@@ -436,8 +437,8 @@ impl Planner {
 
     fn target(&mut self, namespace: &str, name: &str) -> Target {
         Target {
-            namespace: self.interner.intern(namespace),
-            name: self.interner.intern(name),
+            namespace: self.texts.intern(namespace),
+            name: self.texts.intern(name),
         }
     }
 }
