@@ -12,6 +12,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::mem::take;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -242,13 +243,15 @@ impl RuleObjects {
         let mut put = |known: &mut _, key, old, object| put(known, key, old, object, kind, findings);
         let changed = match event {
             Event::Listed { objects, bad } => {
-                let mut before = std::mem::take(known);
+                let mut before = take(known);
                 let mut changed = false;
                 let bad = bad.into_iter().map(|bad| unreadable(kind, bad));
                 for (key, object) in objects.into_iter().chain(bad) {
                     let old = before.remove(&key);
                     changed |= put(known, key, old, object);
                 }
+                // Built anew it has no half-empty nodes.
+                *known = take(known).into_iter().collect();
                 changed || before.values().any(|gone| gone.rule().is_some())
             }
             Event::Applied(key, object) => {
@@ -279,7 +282,7 @@ impl RuleObjects {
 
     /// What is to be read again, and told as an event: rules that were beyond the limit and are not any more.
     pub fn take_awaited(&mut self) -> Vec<Key> {
-        std::mem::take(&mut self.awaited)
+        take(&mut self.awaited)
     }
 
     fn settle_all(&mut self) {

@@ -4,6 +4,7 @@
 //! each rule the verdict that its status tells.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::mem::take;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -122,7 +123,10 @@ impl Book {
                 for namespace in namespaces {
                     self.settle(kind, &namespace);
                 }
-                self.chapter_mut(kind).is_listed = true;
+                let chapter = self.chapter_mut(kind);
+                // Built anew it has no half-empty nodes.
+                chapter.entries = take(&mut chapter.entries).into_iter().collect();
+                chapter.is_listed = true;
             }
             Event::Applied(key, read) => {
                 let namespace = key.namespace.clone();
@@ -312,7 +316,7 @@ impl Book {
 
     /// The rules that are to be read again, and told as an event.
     pub(super) fn take_awaited(&mut self) -> Vec<Key> {
-        std::mem::take(&mut self.awaited)
+        take(&mut self.awaited)
     }
 
     fn chapter(&self, kind: Kind) -> &Chapter {
