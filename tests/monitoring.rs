@@ -3,30 +3,25 @@
 
 #![cfg(test)]
 
+#[path = "common/samples.rs"]
+mod samples;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::SystemTime;
 
-use pullkey::admission::SkipReason;
-use pullkey::metrics::{Metrics, Resource};
 use pullkey::yaml::{Node, parse};
 use regex::Regex;
 use serde_json::{Value, json};
 
-/// What API servers tell of webhooks, as far as it is asked for here.
-const OF_API_SERVERS: &str = r#"
-apiserver_admission_webhook_admission_duration_seconds_bucket{name="pods.pullkey.dev",operation="CREATE",rejected="false",type="admit",le="0.005"} 1
-apiserver_admission_webhook_fail_open_count{name="pods.pullkey.dev",type="admit"} 1
-apiserver_admission_webhook_rejection_count{error_type="calling_webhook_error",name="pods.pullkey.dev",operation="CREATE",rejection_code="0",type="admit"} 1
-"#;
+use crate::samples::{Samples, foreseen, matchers, samples_of};
+
+/// What API servers tell of webhooks, as far as it is asked for here; a test on a real one holds it against that.
+const OF_API_SERVERS: &str = include_str!("monitoring/api-server.prom");
 /// What Prometheus adds to every sample.
 const OF_PROMETHEUS: [&str; 1] = ["instance"];
 const TESTS: &str = "tests/monitoring/alerts.yaml";
-
-/// The values of labels, by metric and label.
-type Samples = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -73,43 +68,9 @@ fn queries() -> Vec<String> {
 
 /// All that can be told, by webhook, controller and API server.
 fn samples() -> Samples {
-    let metrics = Metrics::new(SkipReason::CODES);
-    let now = SystemTime::now();
-    metrics.set_rules(1);
-    metrics.set_certificate(now, now);
-    metrics.set_certificate_refused(false);
-    let _ = metrics.copies();
-    for resource in [
-        Resource::ClusterPullSecretRules,
-        Resource::PullSecretRules,
-        Resource::Namespaces,
-        Resource::ServiceAccounts,
-        Resource::Sources,
-        Resource::Copies,
-        Resource::Adoptions,
-    ] {
-        let _ = metrics.watch(resource, now);
-    }
-    let mut samples = Samples::new();
-    let exposition = metrics.encode() + OF_API_SERVERS;
-    for line in exposition
-        .lines()
-        .filter(|line| !line.starts_with('#') && !line.is_empty())
-    {
-        let name = line.split(['{', ' ']).next().unwrap();
-        let told = samples.entry(name.to_owned()).or_default();
-        for (label, value) in matchers(line) {
-            told.entry(label).or_default().insert(value);
-        }
-    }
+    let mut samples = foreseen();
+    samples.extend(samples_of(OF_API_SERVERS));
     samples
-}
-
-/// The labels of a sample or selector, with their values.
-fn matchers(selector: &str) -> Vec<(String, String)> {
-    let matcher = Regex::new(r#"([a-z_]+) *(?:=|!=|=~|!~) *"([^"]*)""#).unwrap();
-    let found = matcher.captures_iter(selector);
-    found.map(|found| (found[1].to_owned(), found[2].to_owned())).collect()
 }
 
 /// What is wrong with the names in a query.

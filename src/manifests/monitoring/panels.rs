@@ -342,6 +342,51 @@ pub(super) const ROWS: &[Row] = &[
         ],
     },
     Row {
+        title: "Certificates that the controller keeps",
+        panels: &[
+            Panel {
+                title: "Certificate ends in",
+                about: "The time that is left to what is signed for the webhook. It is renewed when a third of its life is left.",
+                form: Form::Lines,
+                unit: LEFT,
+                queries: &[(
+                    "max(pullkey_kept_certificate_not_after_timestamp_seconds{certificate=\"serving\"} > 0) - time()",
+                    "left",
+                )],
+            },
+            Panel {
+                title: "Authority ends in",
+                about: "The time that is left to the authority that signs. It is replaced when a third of its life is left.",
+                form: Form::Lines,
+                unit: LEFT,
+                queries: &[(
+                    "max(pullkey_kept_certificate_not_after_timestamp_seconds{certificate=\"authority\"} > 0) - time()",
+                    "left",
+                )],
+            },
+            Panel {
+                title: "Since they were made",
+                about: "How long ago the certificate was last renewed, and its authority replaced.",
+                form: Form::Lines,
+                unit: LEFT,
+                queries: &[(
+                    "time() - max by (certificate) (pullkey_kept_certificate_made_timestamp_seconds > 0)",
+                    "{{certificate}}",
+                )],
+            },
+            Panel {
+                title: "Steps not done",
+                about: "Looks that ended with something that could not be done, by what that was.",
+                form: Form::Lines,
+                unit: PER_SECOND,
+                queries: &[(
+                    "sum by (step) (rate(pullkey_certificate_keeping_failures_total[$__rate_interval])) > 0",
+                    "{{step}}",
+                )],
+            },
+        ],
+    },
+    Row {
         title: "Connections, certificate, process",
         panels: &[
             Panel {
