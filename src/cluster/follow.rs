@@ -17,6 +17,7 @@ use tokio::time::{self, sleep_until};
 
 use super::crowd::thin;
 use super::rules::Finding;
+pub use super::state::Whose;
 use super::state::{Change, State};
 use super::watch::{Read, Target, Watch};
 use super::{Event, Key, Snapshot, Trouble, namespaces, rules, service_accounts};
@@ -39,8 +40,8 @@ const RESOURCES: [Resource; 4] = [
 pub struct Report<'a> {
     /// Everything as it is now, once all of it is known.
     pub snapshot: Option<Snapshot>,
-    /// Whether other rules are in force.
-    pub rules_changed: bool,
+    /// Whose rules are others now, if other rules are in force. The status of a rule is none of it, but for its keys.
+    pub rules_changed: Option<Whose>,
     /// What has not been listed yet, and why not.
     pub awaited: &'a [(Resource, String)],
     /// What is wrong with rules, or may surprise.
@@ -108,13 +109,13 @@ pub async fn follow(
         for key in state.take_awaited_rules() {
             let _ = watches.again.send(key);
         }
-        let rules_changed = state.is_stale() && next_build <= time::Instant::now();
-        if rules_changed {
-            state.build();
+        let mut rules_changed = None;
+        if state.is_stale() && next_build <= time::Instant::now() {
+            rules_changed = state.build();
             next_build = time::Instant::now() + PAUSE;
         }
         for told in &mut watches.told {
-            if rules_changed || touched.contains(&told.resource) {
+            if rules_changed.is_some() || touched.contains(&told.resource) {
                 let (good, refused) = state.count(told.resource);
                 told.metrics.set_objects(good, refused);
                 told.refused = refused;

@@ -22,6 +22,15 @@ pub(super) enum Change {
     ServiceAccounts(Event<Strict>),
 }
 
+/// Whose rules are others, the more important last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whose {
+    /// Rules of namespaces alone: tenants change them as often as they like.
+    Tenants,
+    /// Rules of the cluster, or of files.
+    PolicyTeam,
+}
+
 /// The sum of it.
 #[derive(Debug)]
 pub(super) struct State {
@@ -34,11 +43,20 @@ pub(super) struct State {
     rules: Option<Arc<RuleSet>>,
     /// How many good objects are beyond a limit, by kind.
     beyond: [usize; 2],
-    /// Whether `rules` are no longer what the objects and files say.
-    is_stale: bool,
+    /// Because of whose rules `rules` are no longer what the objects and files say, if they are not.
+    stale: Option<Whose>,
     /// What was said of the limits and files the last time.
     said: Vec<Finding>,
     findings: Vec<Finding>,
+}
+
+impl Whose {
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::ClusterPullSecretRule => Self::PolicyTeam,
+            Kind::PullSecretRule => Self::Tenants,
+        }
+    }
 }
 
 impl Change {
@@ -72,7 +90,7 @@ impl State {
             awaited: resources.iter().map(not_yet).collect(),
             rules: None,
             beyond: [0; 2],
-            is_stale: true,
+            stale: Some(Whose::PolicyTeam),
             said: Vec::new(),
             findings: Vec::new(),
         }
@@ -81,7 +99,7 @@ impl State {
     /// Takes note of the rules of files.
     pub(super) fn set_files(&mut self, files: Option<Arc<RuleSet>>) {
         self.files = files;
-        self.is_stale = true;
+        self.stale = Some(Whose::PolicyTeam);
     }
 
     /// Takes note of a change that came `now`.
@@ -97,7 +115,11 @@ impl State {
             None => {}
         }
         match change {
-            Change::Rules(kind, event) => self.is_stale |= self.objects.apply(kind, event, &mut self.findings),
+            Change::Rules(kind, event) => {
+                if self.objects.apply(kind, event, &mut self.findings) {
+                    self.stale = self.stale.max(Some(Whose::of(kind)));
+                }
+            }
             Change::Namespaces(event) => self.known.namespaces.apply(event, now),
             Change::ServiceAccounts(event) => self.known.strict_accounts.apply(event),
         }
@@ -115,11 +137,11 @@ impl State {
 
     /// Whether the rules' index has to be built anew, and can be.
     pub(super) fn is_stale(&self) -> bool {
-        self.is_stale && self.awaited.is_empty()
+        self.stale.is_some() && self.awaited.is_empty()
     }
 
-    /// Builds the index of the rules in force.
-    pub(super) fn build(&mut self) {
+    /// Builds the index of the rules in force. Says because of whose rules it had to.
+    pub(super) fn build(&mut self) -> Option<Whose> {
         let files = self.files.as_ref().map(|files| files.rules()).unwrap_or_default();
         let InForce {
             rules,
@@ -128,10 +150,10 @@ impl State {
         } = self.objects.in_force(files);
         self.rules = Some(Arc::new(RuleSet::new(rules)));
         self.beyond = beyond;
-        self.is_stale = false;
         let new = findings.iter().filter(|finding| !self.said.contains(finding));
         self.findings.extend(new.cloned());
         self.said = findings;
+        self.stale.take()
     }
 
     /// Everything as it is now; `None` until the rules have been built out of complete lists. Rules that are stale are

@@ -20,6 +20,7 @@ struct Scene {
 /// A report that can be kept.
 struct Told {
     snapshot: Option<Snapshot>,
+    rules_changed: Option<Whose>,
     awaited: Vec<(Resource, String)>,
     findings: Vec<String>,
     refused: Vec<(Resource, usize)>,
@@ -35,6 +36,7 @@ impl Scene {
         let tell = move |report: Report<'_>| {
             let _ = sender.send(Told {
                 snapshot: report.snapshot,
+                rules_changed: report.rules_changed,
                 awaited: report.awaited.to_vec(),
                 findings: report
                     .findings
@@ -203,6 +205,50 @@ async fn what_happens_in_the_cluster_is_in_the_next_snapshot() {
         "pullkey_objects{resource=\"serviceaccounts\"} 1",
     ] {
         assert!(told.lines().any(|told| told == line), "{line} missing");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_said_whose_rules_are_others_and_nothing_of_statuses() {
+    let (mut scene, feeds) = Scene::listed(&[(CLUSTER_RULES_PATH, vec![rule("first", "a.example")])]).await;
+    scene.until_known(|_| true).await;
+    let tenants = |name: &str| {
+        json!({
+            "metadata": {"name": name, "namespace": "team-a", "uid": name, "generation": 1, "resourceVersion": "6"},
+            "spec": {"images": ["a.example"], "secret": {"name": name}},
+        })
+    };
+    let knows = |told: &Told, count: usize| {
+        let snapshot = told.snapshot.as_ref();
+        snapshot.is_some_and(|snapshot| snapshot.rules.rules().len() == count)
+    };
+    feeds[RULES_PATH].send(&event("ADDED", &tenants("own")));
+    let told = scene.until(|told| knows(told, 2)).await;
+    assert_eq!(told.rules_changed, Some(Whose::Tenants));
+
+    // Of what comes at once the more important is said.
+    feeds[CLUSTER_RULES_PATH].send(&event("ADDED", &rule("second", "a.example")));
+    feeds[RULES_PATH].send(&event("ADDED", &tenants("other")));
+    let mut whose = Vec::new();
+    loop {
+        let told = scene.until(|_| true).await;
+        whose.extend(told.rules_changed);
+        if knows(&told, 4) {
+            break;
+        }
+    }
+    assert_eq!(whose, [Whose::PolicyTeam]);
+
+    let mut with_status = rule("second", "a.example");
+    with_status["status"] = json!({"observedGeneration": 1, "lastMatch": "2026-11-22T07:00:00Z", "conditions": []});
+    feeds[CLUSTER_RULES_PATH].send(&event("MODIFIED", &with_status));
+    feeds[CLUSTER_RULES_PATH].send(&event("ADDED", &rule("bad", "a.example:v1/x")));
+    loop {
+        let told = scene.until(|_| true).await;
+        assert_eq!(told.rules_changed, None);
+        if !told.refused.is_empty() {
+            break;
+        }
     }
 }
 

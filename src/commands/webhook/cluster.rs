@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use kube::Client;
-use pullkey::cluster::follow::{Report, follow};
+use pullkey::cluster::follow::{Report, Whose, follow};
 use pullkey::rules::RuleSet;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
@@ -62,11 +62,12 @@ impl Program {
             let is_first = self.decider.rules().is_none();
             self.decider.replace(snapshot);
             let rules = self.rules_in_force();
-            if is_first {
-                info!(rules, "the cluster is listed, and its rules are in force");
-            } else if report.rules_changed {
-                // Tenants cause it as often as they like.
-                debug!(rules, "other rules in force");
+            match report.rules_changed {
+                _ if is_first => info!(rules, "the cluster is listed, and its rules are in force"),
+                Some(Whose::PolicyTeam) => info!(rules, "other rules in force"),
+                // As often as they like.
+                Some(Whose::Tenants) => debug!(rules, "other rules of tenants in force"),
+                None => {}
             }
         }
     }
