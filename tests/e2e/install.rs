@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::harness::{Api, Cluster, Installation, Namespace, Setup, named, pod, pull_secrets, until, with};
+use crate::monitoring::unforeseen;
 
 mod cert_manager;
 mod guides;
@@ -262,6 +263,9 @@ async fn an_admin_installs_changes_and_removes_it_while_pods_are_created() {
     is_settled(&cluster, "install/overlays/given-certificate").await;
     may_read_rules(&cluster).await;
     a_new_namespace_gets_its_copy(&cluster).await;
+    for metrics in cluster.metrics().await {
+        assert_eq!(unforeseen(&metrics), [""; 0]);
+    }
 
     creation.strict.store(false, Ordering::SeqCst);
     cluster.run(&step("uninstall")).await;

@@ -26,12 +26,15 @@ mod kinds;
 mod leash;
 mod live;
 mod matches;
+mod monitoring;
 mod oracle;
 mod pods;
 mod reinvocation;
 mod reload;
 mod rewritten;
 mod rollout;
+#[path = "../common/samples.rs"]
+mod samples;
 mod scope;
 mod selection;
 mod self_managed;

@@ -262,6 +262,15 @@ impl Cluster {
         sum
     }
 
+    /// The metrics of each Pod.
+    pub(crate) async fn metrics(&self) -> Vec<String> {
+        let mut metrics = Vec::new();
+        for running in self.node.replicas.lock().await.values() {
+            metrics.push(running.replica.metrics().await);
+        }
+        metrics
+    }
+
     /// What all Pods have said, in their logs and metrics.
     pub(crate) async fn said(&self) -> String {
         let mut said = String::new();

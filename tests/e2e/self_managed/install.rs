@@ -1,6 +1,7 @@
 //! A fresh installation, and what it says.
 
 use super::*;
+use crate::monitoring::unforeseen;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_installation_comes_up_by_itself() {
@@ -44,6 +45,10 @@ async fn a_fresh_installation_comes_up_by_itself() {
         .to_string();
     for reason in ["AuthorityMade", "AuthoritiesPublished", "CertificateSigned"] {
         assert!(events.contains(reason), "{reason}");
+    }
+
+    for metrics in cluster.metrics().await {
+        assert_eq!(unforeseen(&metrics), [""; 0]);
     }
 
     // No key has left its Secret.
