@@ -22,18 +22,19 @@ mod operations;
 
 const README: &str = include_str!("../../README.md");
 /// The blocks of README.md that are run here, in its order.
-const STEPS: [&str; 24] = [
+const STEPS: [&str; 25] = [
     "copies",
     "live",
     "install",
     "try",
     "widen",
+    "given",
+    "renew",
     "helm",
     "helm-widen",
     "helm-update",
     "helm-back",
     "rules",
-    "renew",
     "update",
     "accounts",
     "unlist",
@@ -223,7 +224,7 @@ async fn an_admin_installs_changes_and_removes_it_while_pods_are_created() {
     assert!(secrets(&cluster, "kube-system").await.is_empty());
     // What is printed is the same.
     let printed = "pullkey manifests --image registry.example/pullkey:0.1.0 --rules config/rules.yaml \
-                   --certificate given --ca-bundle install/overlays/given-certificate/ca.crt";
+                   --certificate self-managed";
     assert_eq!(cluster.run(&format!("{printed} | kubectl diff -f -")).await.stdout, "");
     creation.strict.store(true, Ordering::SeqCst);
     let (pods, before) = (cluster.pods().await, generation(&cluster).await);
@@ -239,15 +240,6 @@ async fn an_admin_installs_changes_and_removes_it_while_pods_are_created() {
     .await;
     assert_eq!(secrets(&cluster, "team-a").await, ["ghcr-acme-2"]);
 
-    let old = fs::read_to_string(file("install/overlays/given-certificate/tls.crt")).unwrap();
-    cluster.run(&step("renew")).await;
-    let new = fs::read_to_string(file("install/overlays/given-certificate/tls.crt")).unwrap();
-    assert_ne!(old, new);
-    cluster.refresh_volumes().await;
-    until("the new certificate is served everywhere", async || {
-        (cluster.least("pullkey_certificate_reloads_total", "").await >= 1.0).then_some(())
-    })
-    .await;
     assert_eq!(
         (cluster.pods().await, generation(&cluster).await),
         (pods.clone(), before)
@@ -260,7 +252,7 @@ async fn an_admin_installs_changes_and_removes_it_while_pods_are_created() {
     .await;
     let registration = cluster.api.get(REGISTRATION).await.good();
     assert_eq!(registration["webhooks"][0]["failurePolicy"], "Fail");
-    is_settled(&cluster, "install/overlays/given-certificate").await;
+    is_settled(&cluster, "install/overlays/self-managed").await;
     may_read_rules(&cluster).await;
     a_new_namespace_gets_its_copy(&cluster).await;
     for metrics in cluster.metrics().await {

@@ -6,7 +6,9 @@ use super::*;
 use crate::harness::helm;
 
 /// What Helm keeps when the release is gone.
-const KEPT: [&str; 5] = [
+const KEPT: [&str; 7] = [
+    "--namespace=pullkey secret/pullkey-webhook-ca",
+    "--namespace=pullkey secret/pullkey-webhook-tls",
     "crd/clusterpullsecretrules.pullkey.dev",
     "crd/pullsecretrules.pullkey.dev",
     "namespace/pullkey-sources",
@@ -97,6 +99,8 @@ async fn an_admin_installs_upgrades_rolls_back_and_uninstalls_the_chart_while_po
         left,
         [
             "namespace/pullkey-sources",
+            "secret/pullkey-webhook-ca",
+            "secret/pullkey-webhook-tls",
             "customresourcedefinition.apiextensions.k8s.io/clusterpullsecretrules.pullkey.dev",
             "customresourcedefinition.apiextensions.k8s.io/pullsecretrules.pullkey.dev",
         ]

@@ -9,15 +9,9 @@ const PREVIOUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/previous
 const SECRET: &str = "/api/v1/namespaces/pullkey/secrets/pullkey-webhook-tls";
 const PODS: &str = "/api/v1/namespaces/pullkey/pods";
 
-/// Pullkey for all namespaces, from that directory, with the rules and copies of a team.
-async fn install(cluster: &Cluster, directory: &str) {
-    cluster
-        .run(&format!(
-            "pullkey certs --out {directory}/overlays/given-certificate --dns pullkey-webhook.pullkey.svc
-             cp config/rules.yaml {directory}/base/rules/rules.yaml
-             kubectl apply -k {directory}/overlays/given-certificate"
-        ))
-        .await;
+/// Pullkey for all namespaces by that script, with the rules and copies of a team.
+async fn install(cluster: &Cluster, script: &str) {
+    cluster.run(script).await;
     is_rolled_out(cluster).await;
     first_injection(cluster).await;
     a_new_namespace_gets_its_copy(cluster).await;
@@ -31,16 +25,15 @@ async fn is_rolled_out(cluster: &Cluster) {
     cluster.run(wait).await;
 }
 
-/// This version, installed for all namespaces, and with `Fail` once it has proved itself.
+/// This version, installed for all namespaces with a certificate that is given, and with `Fail` once it has proved itself.
 async fn install_with_fail(cluster: &Cluster) {
-    let write = "pullkey manifests --out install --image registry.example/pullkey:0.1.0 --rules config/rules.yaml";
-    cluster.run(write).await;
-    install(cluster, "install").await;
+    install(cluster, &step("given")).await;
     cluster
-        .run(&format!(
-            "{write} --force --failure-policy Fail
-             kubectl apply -k install/overlays/given-certificate"
-        ))
+        .run(
+            "pullkey manifests --out install --image registry.example/pullkey:0.1.0 --rules config/rules.yaml \
+                 --force --failure-policy Fail
+             kubectl apply -k install/overlays/given-certificate",
+        )
         .await;
 }
 
@@ -85,8 +78,13 @@ async fn copies_follow(cluster: &Cluster, password: &str) {
 async fn an_upgrade_from_the_version_before_and_the_way_back_lose_nothing() {
     let cluster = cluster(&[]).await;
     let creation = Creation::start(&cluster.api);
-    cluster.run(&format!("cp -r {PREVIOUS} previous")).await;
-    install(&cluster, "previous").await;
+    let previous = format!(
+        "cp -r {PREVIOUS} previous
+         pullkey certs --out previous/overlays/given-certificate --dns pullkey-webhook.pullkey.svc
+         cp config/rules.yaml previous/base/rules/rules.yaml
+         kubectl apply -k previous/overlays/given-certificate"
+    );
+    install(&cluster, &previous).await;
     creation.strict.store(true, Ordering::SeqCst);
     let before = rule_and_copy(&cluster).await;
 
@@ -112,12 +110,32 @@ async fn an_upgrade_from_the_version_before_and_the_way_back_lose_nothing() {
     assert!(creation.end().await > 0);
 }
 
+/// Renews the certificate as the README says: it is served, and no Pod is replaced.
+async fn renew(cluster: &Cluster) {
+    let pods = cluster.pods().await;
+    let before = generation(cluster).await;
+    let file = cluster
+        .directory
+        .path()
+        .join("install/overlays/given-certificate/tls.crt");
+    let old = fs::read_to_string(&file).unwrap();
+    cluster.run(&step("renew")).await;
+    assert_ne!(old, fs::read_to_string(&file).unwrap());
+    cluster.refresh_volumes().await;
+    until("the new certificate is served everywhere", async || {
+        (cluster.least("pullkey_certificate_reloads_total", "").await >= 1.0).then_some(())
+    })
+    .await;
+    assert_eq!((cluster.pods().await, generation(cluster).await), (pods, before));
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn scaling_and_draining_lose_no_call() {
+async fn renewing_scaling_and_draining_lose_no_call() {
     let cluster = cluster(&[]).await;
     install_with_fail(&cluster).await;
     let creation = Creation::start(&cluster.api);
     creation.strict.store(true, Ordering::SeqCst);
+    renew(&cluster).await;
     let scale = "kubectl scale deployment/pullkey-webhook --namespace pullkey --replicas";
     cluster.run(&format!("{scale} 4")).await;
     is_rolled_out(&cluster).await;
