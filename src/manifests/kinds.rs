@@ -43,6 +43,14 @@ pub(super) fn roles() -> Vec<Manifest> {
             &WRITE,
         ),
         role(
+            "For whoever is to ask why, with `pullkey explain --cluster`: bind it with a ClusterRoleBinding. Cluster rules hold no\n\
+             credential, but they name registries and namespaces, those of others too, so no other role holds it.",
+            "view-cluster-rules",
+            None,
+            Kind::ClusterPullSecretRule,
+            &READ,
+        ),
+        role(
             "For the policy team: bind it with a ClusterRoleBinding. Whoever writes a ClusterPullSecretRule can hand out every\n\
              secret that the controller may take as a source, so no other role holds it.",
             "policy-team",

@@ -22,9 +22,10 @@ mod operations;
 
 const README: &str = include_str!("../../README.md");
 /// The blocks of README.md that are run here, in its order.
-const STEPS: [&str; 25] = [
+const STEPS: [&str; 26] = [
     "copies",
     "live",
+    "readers",
     "install",
     "try",
     "widen",
@@ -208,6 +209,14 @@ async fn an_admin_installs_changes_and_removes_it_while_pods_are_created() {
         "{said}"
     );
     assert!(said.ends_with("0 rules of the cluster: no mistake\n"), "{said}");
+    let can = "kubectl auth can-i list clusterpullsecretrules.pullkey.dev --as dev --as-group developers";
+    cluster.run(&format!("! {can}")).await;
+    cluster.run(&step("readers")).await;
+    until("developers may read cluster rules", async || {
+        let said = cluster.run(&format!("{can} || true")).await;
+        (said.stdout == "yes\n").then_some(())
+    })
+    .await;
     let said = cluster.run(&step("doctor")).await.stdout;
     assert!(said.contains("\nwebhook       2 of 2 Pods are ready, "), "{said}");
     let report: Value = serde_json::from_str(&fs::read_to_string(file("report.json")).unwrap()).unwrap();

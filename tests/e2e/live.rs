@@ -112,16 +112,7 @@ impl Team {
         let right = json!({"apiGroups": [group], "resources": [resource], "verbs": [verb]});
         let role = json!({"metadata": {"name": name}, "rules": [right]});
         self.api.create(&format!("{ROLES}/clusterroles"), &role).await.good();
-        let binding = json!({
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": self.user}],
-        });
-        let path = match namespace {
-            Some(namespace) => format!("{ROLES}/namespaces/{namespace}/rolebindings"),
-            None => format!("{ROLES}/clusterrolebindings"),
-        };
-        self.api.create(&path, &binding).await.good();
+        self.has_role(&name, namespace).await;
         let user = control_plane().api_as(&self.user).await;
         let attributes = json!({"verb": verb, "group": group, "resource": resource, "namespace": namespace});
         let review = json!({
@@ -134,6 +125,20 @@ impl Team {
             (answer["status"]["allowed"] == true).then_some(())
         })
         .await;
+    }
+
+    /// Binds a `ClusterRole` to the user, in a namespace or in all of them.
+    async fn has_role(&self, role: &str, namespace: Option<&str>) {
+        let binding = json!({
+            "metadata": {"name": unique(&self.id)},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": self.user}],
+        });
+        let path = match namespace {
+            Some(namespace) => format!("{ROLES}/namespaces/{namespace}/rolebindings"),
+            None => format!("{ROLES}/clusterrolebindings"),
+        };
+        self.api.create(&path, &binding).await.good();
     }
 
     /// Makes a rule of the cluster that selects the team's namespaces, unless its `spec` says otherwise.
@@ -363,6 +368,47 @@ async fn an_object_of_the_cluster_is_shown_as_one_and_a_manifest_as_if_it_were_a
         team.explain("deployment/plain")["pods"][0]["skip"],
         "namespace_opted_out"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_view_his_namespace_and_cluster_rules_asks_about_what_is_there() {
+    let team = Team::new().await;
+    let name = &team.namespace.name;
+    team.rule("ours", &json!({"images": [team.host()], "secret": {"name": "ours"}}))
+        .await;
+    team.own_rule("own", &json!({"images": [team.host()], "secret": {"name": "own"}}))
+        .await;
+    let deployments = format!("/apis/apps/v1/namespaces/{name}/deployments");
+    let deployment = deployment("web", &team.pod_under("default"));
+    team.api.create(&deployments, &deployment).await.good();
+    let question = format!("explain -o json -n {name} deployment/web");
+    team.has_role("view", Some(name)).await;
+    // Roles are gathered, and bindings learnt, a moment later.
+    until("the rules of the cluster are all that he lacks", async || {
+        let said = team.run(&question).stderr;
+        let is_all = said.matches("error: could not").count() == 1;
+        (is_all && said.contains("could not list clusterpullsecretrules.pullkey.dev: ")).then_some(())
+    })
+    .await;
+    team.has_role("pullkey-view-cluster-rules", None).await;
+    let said = until("he is answered", async || {
+        Some(team.run(&question)).filter(|said| said.status == 0)
+    })
+    .await;
+    let answer: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(answer["pods"][0]["add"], json!(["ours", "own"]), "{answer}");
+
+    let user = control_plane().api_as(&team.user).await;
+    let rules = format!("{RULES}/clusterpullsecretrules");
+    user.get(&rules).await.good();
+    let path = format!("{rules}/{}-ours", team.id);
+    user.get(&path).await.good();
+    let change = json!({"spec": {"mode": "Shadow"}});
+    assert_eq!(user.merge(&path, &change).await.status, 403);
+    assert_eq!(user.delete(&path).await.status, 403);
+    for path in ["/api/v1/namespaces".to_owned(), team.namespace.path("secrets", "")] {
+        assert_eq!(user.get(&path).await.status, 403, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
