@@ -107,7 +107,10 @@ impl Planner {
             return Decision::Nothing;
         };
         let was_in_vain = copy.applied.as_ref() == Some(&source.version);
-        if copy.is_current(source) || was_in_vain || !holder.makes() && !copy.is_made_of(source) {
+        // Who keeps a copy by a finalizer that was taken from him has its fields and the source's uid: that makes it none
+        // that is kept.
+        let is_kept = copy.is_made_of(source) && !copy.is_being_deleted;
+        if copy.is_current(source) || was_in_vain || !holder.makes() && !is_kept {
             return Decision::Nothing;
         }
         let source = Arc::clone(source);

@@ -63,6 +63,20 @@ fn what_a_rule_withholds_is_not_had_by_claiming_to_have_it() {
 }
 
 #[test]
+fn a_copy_that_was_taken_and_is_held_by_a_finalizer_is_filled_by_no_rule_that_makes_none() {
+    let mut world = settled();
+    let held = name("team-a", "ghcr");
+    world.server.secrets.get_mut(&held).unwrap().has_finalizer = true;
+    world.rule(rule("acme", "ghcr", "ghcr", &["nobody"]), 1);
+    world.settle();
+    assert!(world.server.secrets[&held].is_being_deleted);
+    world.rule(shadow(acme()), 1);
+    world.good_source("ghcr", "2");
+    world.pass(MINUTE);
+    assert_eq!(world.payload("team-a", "ghcr"), Some(config("1")));
+}
+
+#[test]
 fn a_copy_that_names_another_source_gets_none_of_it() {
     let mut world = settled();
     world.good_source("other", "secret");
