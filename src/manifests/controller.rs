@@ -20,6 +20,8 @@ pub const SOURCES: &str = "pullkey-sources";
 pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
 pub(super) const RBAC_VERSION: &str = "rbac.authorization.k8s.io/v1";
 pub(super) const POLICY_VERSION: &str = "admissionregistration.k8s.io/v1";
+/// The policy for everybody else.
+const COPIES: &str = "pullkey-copies";
 
 /// All of it, in the order in which it is to be applied: what limits the account before what gives it rights.
 pub(super) fn objects(options: &Options) -> Vec<Manifest> {
@@ -29,6 +31,7 @@ pub(super) fn objects(options: &Options) -> Vec<Manifest> {
         .filter(|namespace| namespace.0 == SOURCES);
     let mut objects: Vec<_> = default.map(sources).collect();
     objects.extend([account(options), policy(options), policy_binding(CONTROLLER)]);
+    objects.extend([policy_for_others(options), policy_binding(COPIES)]);
     objects.extend([cluster_role(options), cluster_role_binding(CONTROLLER, options)]);
     objects.extend([
         lease_role(options),
@@ -76,12 +79,7 @@ fn policy(options: &Options) -> Manifest {
             "(has({object}.metadata.labels) && '{key}' in {object}.metadata.labels && {object}.metadata.labels['{key}'] == '{value}')"
         )
     };
-    let applied = format!(
-        "(has(oldObject.metadata.managedFields) && oldObject.metadata.managedFields.exists(entry, \
-         entry.manager == '{FIELD_MANAGER}' && entry.operation == 'Apply'))"
-    );
-    let ours = format!("{} || {applied}", labelled("oldObject", COPY_LABEL));
-    let validation = |expression: String, message: &str| json!({"expression": expression, "message": message});
+    let ours = format!("{} || {}", labelled("oldObject", COPY_LABEL), applied("oldObject"));
     Manifest::new(
         "What the controller's account may do with Secrets, whatever its roles say: should its token be stolen, no token of\n\
          another account can be made with it, and nothing that is not a copy can be written or deleted.",
@@ -92,38 +90,26 @@ fn policy(options: &Options) -> Manifest {
             "spec": {
                 "failurePolicy": "Fail",
                 "matchConditions": [is_the_controller(options)],
-                // With what the API server would fill in: who applies this on the server's side owns it as a whole.
-                "matchConstraints": {
-                    "matchPolicy": "Equivalent",
-                    "namespaceSelector": {},
-                    "objectSelector": {},
-                    "resourceRules": [{
-                        "apiGroups": [""],
-                        "apiVersions": ["v1"],
-                        "operations": ["CREATE", "UPDATE", "DELETE"],
-                        "resources": ["secrets"],
-                        "scope": "*",
-                    }],
-                },
+                "matchConstraints": on_secrets(&["CREATE", "UPDATE", "DELETE"]),
                 "validations": [
                     validation(
-                        format!("!(request.namespace in [{}])", namespaces.join(", ")),
+                        &format!("!(request.namespace in [{}])", namespaces.join(", ")),
                         "no copies are kept in this namespace",
                     ),
                     validation(
-                        format!("request.operation == 'DELETE' || object.type in [{}]", types.join(", ")),
+                        &format!("request.operation == 'DELETE' || object.type in [{}]", types.join(", ")),
                         "only pull secrets are copied",
                     ),
                     validation(
-                        format!("request.operation == 'DELETE' || {}", labelled("object", COPY_LABEL)),
+                        &format!("request.operation == 'DELETE' || {}", labelled("object", COPY_LABEL)),
                         "a copy carries the label of copies",
                     ),
                     validation(
-                        format!("request.operation != 'DELETE' || {ours}"),
+                        &format!("request.operation != 'DELETE' || {ours}"),
                         "only copies are deleted",
                     ),
                     validation(
-                        format!("request.operation != 'UPDATE' || {ours} || {}", labelled("oldObject", ADOPT_LABEL)),
+                        &format!("request.operation != 'UPDATE' || {ours} || {}", labelled("oldObject", ADOPT_LABEL)),
                         "only copies, and what its owner hands over, are changed",
                     ),
                 ],
@@ -132,15 +118,67 @@ fn policy(options: &Options) -> Manifest {
     )
 }
 
+fn policy_for_others(options: &Options) -> Manifest {
+    Manifest::new(
+        "What everybody else may not do with Secrets: to apply them under the controller's name, which the API server lets\n\
+         anybody choose, or to say that it did. By that name the controller knows its copies.",
+        json!({
+            "apiVersion": POLICY_VERSION,
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"labels": controller_labels(), "name": COPIES},
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConditions": [{
+                    "expression": format!("!({})", by_the_controller(options)),
+                    "name": "is-somebody-else",
+                }],
+                "matchConstraints": on_secrets(&["CREATE", "UPDATE"]),
+                "validations": [validation(
+                    &format!("!{} || request.operation == 'UPDATE' && {}", applied("object"), applied("oldObject")),
+                    "only Pullkey's controller makes copies",
+                )],
+            },
+        }),
+    )
+}
+
+/// Whether that object was applied under the controller's name.
+fn applied(object: &str) -> String {
+    format!(
+        "(has({object}.metadata.managedFields) && {object}.metadata.managedFields.exists(entry, \
+         entry.manager == '{FIELD_MANAGER}' && entry.operation == 'Apply'))"
+    )
+}
+
+fn validation(expression: &str, message: &str) -> Value {
+    json!({"expression": expression, "message": message})
+}
+
+/// What policies about Secrets are about, with what the API server would fill in: who applies this on the server's side
+/// owns it as a whole.
+fn on_secrets(operations: &[&str]) -> Value {
+    json!({
+        "matchPolicy": "Equivalent",
+        "namespaceSelector": {},
+        "objectSelector": {},
+        "resourceRules": [{
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": operations,
+            "resources": ["secrets"],
+            "scope": "*",
+        }],
+    })
+}
+
+fn by_the_controller(options: &Options) -> String {
+    let namespace = &options.namespace;
+    format!("request.userInfo.username == 'system:serviceaccount:{namespace}:{CONTROLLER}'")
+}
+
 /// The condition of policies for its account.
 pub(super) fn is_the_controller(options: &Options) -> Value {
-    json!({
-        "expression": format!(
-            "request.userInfo.username == 'system:serviceaccount:{}:{CONTROLLER}'",
-            options.namespace,
-        ),
-        "name": "is-the-controller",
-    })
+    json!({"expression": by_the_controller(options), "name": "is-the-controller"})
 }
 
 /// What puts that policy in force.

@@ -3,9 +3,11 @@
 use axum::http::Method;
 
 use super::*;
+use crate::harness::pull_secret;
 
 const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1";
 const SECRETS: &str = "/api/v1/namespaces/pullkey/secrets";
+const OF_TENANT: &str = "/api/v1/namespaces/team-a/secrets";
 const APPLY: &str = "application/apply-patch+yaml";
 const JSON_PATCH: &str = "application/json-patch+json";
 const JSON: &str = "application/json";
@@ -39,9 +41,13 @@ fn plain(method: Method, path: &str, body: Value, expected: Verdict) -> Try {
 }
 
 fn apply(path: &str, body: Value, expected: Verdict) -> Try {
+    apply_as("thief", path, body, expected)
+}
+
+fn apply_as(manager: &str, path: &str, body: Value, expected: Verdict) -> Try {
     Try {
         method: Method::PATCH,
-        path: format!("{path}?fieldManager=thief&force=true"),
+        path: format!("{path}?fieldManager={manager}&force=true"),
         form: APPLY,
         body,
         expected,
@@ -159,6 +165,41 @@ fn about_the_registration() -> Vec<Try> {
     tries
 }
 
+/// What the controller makes in a tenant's namespace.
+fn copy() -> Try {
+    let mut copy = pull_secret("copy", "x");
+    copy["metadata"]["labels"] = json!({"pullkey.dev/copy": "true"});
+    apply_as("pullkey", &format!("{OF_TENANT}/copy"), copy, Verdict::Done)
+}
+
+/// What a tenant does, to have what looks like one, and to what is one.
+fn about_copies() -> Vec<Try> {
+    use Verdict::{ByPolicy, Done};
+    let [own, copy] = ["own", "copy"].map(|name| format!("{OF_TENANT}/{name}"));
+    let secret = pull_secret("own", "x");
+    let entry = json!({
+        "manager": "pullkey", "operation": "Apply", "apiVersion": "v1", "time": "2026-11-22T10:00:00Z",
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:type": {}},
+    });
+    vec![
+        apply_as("pullkey", &own, secret.clone(), ByPolicy),
+        // That is no way to be taken for a copy.
+        plain(
+            Method::POST,
+            &format!("{OF_TENANT}?fieldManager=pullkey"),
+            secret.clone(),
+            Done,
+        ),
+        apply_as("pullkey", &own, secret.clone(), ByPolicy),
+        add(&own, "/metadata/managedFields/-", &entry, ByPolicy),
+        add(&own, "/metadata/managedFields", &json!([entry]), ByPolicy),
+        apply(&own, secret, Done),
+        add(&copy, "/metadata/labels/more", &json!("label"), Done),
+        add(&copy, "/data", &json!({".dockerconfigjson": "e30="}), Done),
+        plain(Method::DELETE, &copy, Value::Null, Done),
+    ]
+}
+
 /// What a policy refuses even who has every right about webhook configurations.
 fn beyond_roles() -> Vec<Try> {
     let mut tries = about_the_registration();
@@ -213,6 +254,18 @@ async fn rights_and_policies_leave_two_secrets_and_one_field() {
     .await;
     for one in beyond_roles() {
         one.holds(&thief).await;
+    }
+    copy().holds(&thief).await;
+    cluster
+        .run("kubectl create rolebinding tenant --clusterrole admin --namespace team-a --serviceaccount team-a:default")
+        .await;
+    let tenant = cluster.account("team-a", "default").await;
+    until("the tenant has his rights", async || {
+        (tenant.get(OF_TENANT).await.status == 200).then_some(())
+    })
+    .await;
+    for one in about_copies() {
+        one.holds(&tenant).await;
     }
     let webhook = cluster.account("pullkey", "pullkey-webhook").await;
     for path in [AUTHORITIES, SERVING, REGISTRATION] {
