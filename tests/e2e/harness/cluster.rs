@@ -158,6 +158,15 @@ impl Cluster {
         Said { stdout, stderr }
     }
 
+    /// Waits until `kubectl` knows these kinds, whose definitions were just applied.
+    pub(crate) async fn serves(&self, kinds: &str) {
+        let script = format!("kubectl get {kinds} --all-namespaces > /dev/null 2>&1 && echo served || true");
+        until(kinds, async || {
+            (self.run(&script).await.stdout == "served\n").then_some(())
+        })
+        .await;
+    }
+
     /// A client of that service account.
     pub(crate) async fn account(&self, namespace: &str, name: &str) -> Api {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");

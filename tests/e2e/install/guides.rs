@@ -115,13 +115,15 @@ async fn objects_of_others_are_what_they_should_be(cluster: &Cluster) {
                  --filename {kinds}/external-secrets.io_externalsecrets.yaml \
                  --filename {kinds}/generators.external-secrets.io_ecrauthorizationtokens.yaml \
                  --filename {flux}/config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml
-             for kind in externalsecrets.external-secrets.io ecrauthorizationtokens.generators.external-secrets.io \
-                 kustomizations.kustomize.toolkit.fluxcd.io; do
-                 kubectl wait --for condition=Established crd/$kind
-             done
              kubectl create namespace flux-system"
         ))
         .await;
+    let [secrets, tokens, kustomizations] = [
+        "externalsecrets.external-secrets.io",
+        "ecrauthorizationtokens.generators.external-secrets.io",
+        "kustomizations.kustomize.toolkit.fluxcd.io",
+    ];
+    cluster.serves(&format!("{secrets},{tokens},{kustomizations}")).await;
     for name in ["external-secret", "flux"] {
         let file = cluster.directory.path().join(name);
         fs::write(&file, block("yaml", name)).unwrap();

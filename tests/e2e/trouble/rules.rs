@@ -72,12 +72,8 @@ async fn copies_outlive_the_kind_of_their_rules() {
     assert_eq!(scene.identity(&namespace).await, copy);
 
     let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/crds");
-    let script = format!("kubectl apply -k {crds}; kubectl wait --for condition=Established crd/{crd}");
-    scene.cluster.run(&script).await;
-    until("the rule is taken", async || {
-        (scene.api.get(&format!("{RULES}/clusterpullsecretrules")).await.status == 200).then_some(())
-    })
-    .await;
+    scene.cluster.run(&format!("kubectl apply -k {crds}")).await;
+    scene.cluster.serves(crd).await;
     scene.apply_rule().await;
     scene.is_in_force(&namespace).await;
     scene.is_told("True AllReady").await;
