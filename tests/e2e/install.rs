@@ -22,7 +22,7 @@ mod operations;
 
 const README: &str = include_str!("../../README.md");
 /// The blocks of README.md that are run here, in its order.
-const STEPS: [&str; 26] = [
+const STEPS: [&str; 27] = [
     "copies",
     "live",
     "readers",
@@ -37,6 +37,7 @@ const STEPS: [&str; 26] = [
     "helm-back",
     "rules",
     "update",
+    "leave-cert-manager",
     "accounts",
     "unlist",
     "clusters",
@@ -74,11 +75,11 @@ pub(crate) fn block(language: &str, name: &str) -> String {
     lines.map(|line| line.strip_prefix(indent).unwrap_or(line)).collect()
 }
 
-/// Where the sources of somebody else's are, by the Go module in a folder of that name, which says their version.
-fn sources(of: &str) -> String {
+/// Where the sources of somebody else's Go module are, of the version that the module in that folder wants.
+fn sources(folder: &str, module: &str) -> String {
     let found = Command::new("go")
-        .args(["mod", "download", "-json"])
-        .current_dir(format!("{}/tests/e2e/{of}", env!("CARGO_MANIFEST_DIR")))
+        .args(["mod", "download", "-json", module])
+        .current_dir(format!("{}/tests/e2e/{folder}", env!("CARGO_MANIFEST_DIR")))
         .envs([("GOTOOLCHAIN", "local"), ("GOFLAGS", "-mod=readonly")])
         .stderr(Stdio::inherit())
         .output()
@@ -86,7 +87,7 @@ fn sources(of: &str) -> String {
     let found: Value = serde_json::from_slice(&found.stdout).unwrap();
     let directory = found["Dir"].as_str();
     directory
-        .unwrap_or_else(|| panic!("no sources of {of}: {found}"))
+        .unwrap_or_else(|| panic!("no sources of {module}: {found}"))
         .to_owned()
 }
 

@@ -21,8 +21,8 @@ mod rights;
 mod rotation;
 
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/pullkey";
-const AUTHORITIES: &str = "/api/v1/namespaces/pullkey/secrets/pullkey-webhook-ca";
-const SERVING: &str = "/api/v1/namespaces/pullkey/secrets/pullkey-webhook-tls";
+pub(crate) const AUTHORITIES: &str = "/api/v1/namespaces/pullkey/secrets/pullkey-webhook-ca";
+pub(crate) const SERVING: &str = "/api/v1/namespaces/pullkey/secrets/pullkey-webhook-tls";
 
 /// A cluster with the namespace `team-a`, and Pullkey installed on it with these arguments of the controller besides.
 async fn installed(arguments: &[&str]) -> Cluster {
@@ -72,19 +72,22 @@ async fn secrets(cluster: &Cluster) -> Vec<String> {
 }
 
 /// The certificates that the registration says are to be believed.
-async fn believed(api: &Api) -> Vec<CertificateDer<'static>> {
+pub(crate) async fn believed(api: &Api) -> Vec<CertificateDer<'static>> {
     let registration = api.get(REGISTRATION).await.object;
     certificates(&registration["webhooks"][0]["clientConfig"]["caBundle"])
 }
 
 /// The certificates in base64 of PEM.
-fn certificates(text: &Value) -> Vec<CertificateDer<'static>> {
+pub(crate) fn certificates(text: &Value) -> Vec<CertificateDer<'static>> {
     let pem = STANDARD.decode(text.as_str().unwrap_or_default()).unwrap_or_default();
     CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect()
 }
 
 /// Shakes hands as an API server that believes these; what it is shown.
-async fn shown(address: SocketAddr, believed: &[CertificateDer<'static>]) -> std::io::Result<CertificateDer<'static>> {
+pub(crate) async fn shown(
+    address: SocketAddr,
+    believed: &[CertificateDer<'static>],
+) -> std::io::Result<CertificateDer<'static>> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(believed.iter().cloned());
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))

@@ -29,7 +29,7 @@ use tokio::time::sleep;
 use super::balancer::{Balancer, is_ready};
 use super::doors::Doors;
 use super::plane::{ControlPlane, control_plane, control_plane_program};
-use super::{Api, GLANCE, Replica, until};
+use super::{Api, GLANCE, Guest, Replica, until};
 
 /// Where Pullkey is installed.
 const NAMESPACE: &str = "pullkey";
@@ -156,6 +156,11 @@ impl Cluster {
         let [stdout, stderr] = [stdout, stderr].map(|file| fs::read_to_string(file.path()).unwrap());
         assert!(status.success(), "{script}: {status}\n{stdout}\n{stderr}");
         Said { stdout, stderr }
+    }
+
+    /// Runs a program of others as the admin, until what comes back is dropped.
+    pub(crate) fn guest(&self, program: &Path) -> Guest {
+        Guest::start(program, self.plane.kubeconfig())
     }
 
     /// Waits until `kubectl` knows these kinds, whose definitions were just applied.

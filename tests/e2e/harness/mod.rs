@@ -8,7 +8,7 @@ mod balancer;
 mod cluster;
 mod copier;
 mod doors;
-mod helm;
+mod guest;
 mod installation;
 mod kinds;
 mod load;
@@ -18,6 +18,7 @@ pub(crate) mod plane;
 pub(crate) mod process;
 mod replica;
 mod tls;
+mod tools;
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ pub(crate) use api::{Answer, Api};
 pub(crate) use balancer::is_ready;
 pub(crate) use cluster::Cluster;
 pub(crate) use copier::{Copier, Rights, pull_secret};
-pub(crate) use helm::{CHART, helm};
+pub(crate) use guest::Guest;
 pub(crate) use installation::{Installation, Reach, Setup, rule};
 pub(crate) use kinds::{RULES, install_kinds};
 pub(crate) use load::{IMAGE, Load, Tally, rules_for_load};
@@ -37,6 +38,7 @@ pub(crate) use plane::{control_plane, control_plane_program};
 pub(crate) use process::get;
 pub(crate) use replica::Replica;
 pub(crate) use tls::{Hello, connect, next_hello, served_certificate};
+pub(crate) use tools::{CHART, cainjector, helm};
 
 /// How long anything that has to happen may take on a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);

@@ -1,25 +1,37 @@
-//! The overlay for cert-manager, with cert-manager's own custom resources; its controllers are played.
+//! The overlay for cert-manager, with its own custom resources and its own cainjector. Who issues certificates is played.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pullkey::certs::make::Names;
+use pullkey::certs::make::{Names, Pair};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair};
+use rustls::pki_types::CertificateDer;
 
 use super::*;
+use crate::harness::cainjector;
+use crate::self_managed::{AUTHORITIES, SERVING, believed, certificates, shown};
 
 const NAMESPACED: &str = "/apis/cert-manager.io/v1/namespaces/pullkey";
-const SECRETS: &str = "/api/v1/namespaces/pullkey/secrets";
+const REGISTRATIONS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
 
 fn pem(secret: &Value, file: &str) -> Vec<u8> {
     STANDARD.decode(secret["data"][file].as_str().unwrap()).unwrap()
 }
 
-/// Writes the Secret that a Certificate asks for, as its controller does.
-async fn write_secret(api: &Api, certificate: &Value, authority: &Authority, tls: (&str, &str)) {
+/// Writes the Secret that a Certificate asks for, or another one in its place, as its controller does.
+async fn write_secret(api: &Api, certificate: &Value, authority: &Authority, tls: &Pair) {
+    let name = certificate["spec"]["secretName"].as_str().unwrap();
     let secret = json!({
-        "metadata": {"name": certificate["spec"]["secretName"]}, "type": "kubernetes.io/tls",
-        "stringData": {"ca.crt": authority.pair().certificate, "tls.crt": tls.0, "tls.key": tls.1},
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        // The cainjector wants to see whose it is.
+        "metadata": {"name": name, "annotations": {"cert-manager.io/certificate-name": certificate["metadata"]["name"]}},
+        "data": {
+            "ca.crt": authority.bundle(),
+            "tls.crt": STANDARD.encode(&tls.certificate),
+            "tls.key": STANDARD.encode(&tls.key),
+        },
     });
-    api.create(SECRETS, &secret).await.good();
+    let path = format!("/api/v1/namespaces/pullkey/secrets/{name}");
+    api.apply(&path, &secret).await.good();
 }
 
 /// The Issuer that a Certificate names.
@@ -38,8 +50,8 @@ async fn issuer(api: &Api, certificate: &Value) -> Value {
     .await
 }
 
-/// Issues what is asked for: first the authority, signed by itself, then what it signs.
-pub(super) async fn issue(api: &Api) {
+/// Issues what is asked for: first this authority, signed by itself, then what it signs.
+pub(super) async fn issue(api: &Api, authority: &Authority) {
     let certificates = until("the Certificates are there", async || {
         let certificates = api.get(&format!("{NAMESPACED}/certificates")).await;
         let certificates = certificates.object["items"].as_array()?.clone();
@@ -49,18 +61,18 @@ pub(super) async fn issue(api: &Api) {
     let (authorities, leaves): (Vec<_>, Vec<_>) = certificates
         .iter()
         .partition(|certificate| certificate["spec"]["isCA"] == true);
-    let [authority] = authorities[..] else {
+    let [wanted] = authorities[..] else {
         panic!("{certificates:?}")
     };
     let [leaf] = leaves[..] else { panic!("{certificates:?}") };
 
-    assert!(issuer(api, authority).await["spec"].get("selfSigned").is_some());
-    let made = Authority::new(SystemTime::now()).unwrap();
-    write_secret(api, authority, &made, (&made.pair().certificate, &made.pair().key)).await;
+    assert!(issuer(api, wanted).await["spec"].get("selfSigned").is_some());
+    write_secret(api, wanted, authority, authority.pair()).await;
 
     let issuer = issuer(api, leaf).await;
     let of_issuer = issuer["spec"]["ca"]["secretName"].as_str().unwrap();
-    let of_issuer = api.get(&format!("{SECRETS}/{of_issuer}")).await.good();
+    let of_issuer = format!("/api/v1/namespaces/pullkey/secrets/{of_issuer}");
+    let of_issuer = api.get(&of_issuer).await.good();
     let signer = Authority::from_pem(
         &pem(&of_issuer, "tls.crt"),
         &pem(&of_issuer, "tls.key"),
@@ -75,46 +87,105 @@ pub(super) async fn issue(api: &Api) {
     let pair = signer
         .issue(&names, Duration::from_hours(24), SystemTime::now())
         .unwrap();
-    write_secret(api, leaf, &signer, (&pair.certificate, &pair.key)).await;
+    write_secret(api, leaf, &signer, &pair).await;
 }
 
-/// Puts the authority of the Certificate that the registration names into it, as the injector does.
-pub(super) async fn inject(api: &Api) {
-    let mut registration = api.get(REGISTRATION).await.good();
-    let certificate = registration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"].clone();
-    let (namespace, name) = certificate.as_str().unwrap().split_once('/').unwrap();
-    let path = format!("/apis/cert-manager.io/v1/namespaces/{namespace}/certificates/{name}");
-    let certificate = api.get(&path).await.good();
-    let secret = certificate["spec"]["secretName"].as_str().unwrap();
-    let secret = api
-        .get(&format!("/api/v1/namespaces/{namespace}/secrets/{secret}"))
-        .await
-        .good();
-    registration["webhooks"][0]["clientConfig"]["caBundle"] = secret["data"]["ca.crt"].clone();
-    api.replace(REGISTRATION, &registration).await.good();
+pub(super) fn authority() -> Authority {
+    Authority::new(SystemTime::now()).unwrap()
 }
 
-pub(super) async fn ca_bundle(cluster: &Cluster) -> Value {
-    cluster.api.get(REGISTRATION).await.good()["webhooks"][0]["clientConfig"]["caBundle"].clone()
+/// An authority as it is renewed with `rotationPolicy: Never`: another certificate for the same key.
+fn renewed(authority: &Authority) -> Authority {
+    let key = &authority.pair().key;
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters.distinguished_name.push(DnType::CommonName, "Pullkey CA");
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let certificate = parameters.self_signed(&KeyPair::from_pem(key).unwrap()).unwrap();
+    Authority::from_pem(certificate.pem().as_bytes(), key.as_bytes(), SystemTime::now()).unwrap()
 }
 
 /// Installs its custom resources.
 pub(super) async fn install_kinds(cluster: &Cluster) {
-    let sources = sources("cert-manager");
+    let kinds = sources("cert-manager", "github.com/cert-manager/cert-manager") + "/deploy/crds/cert-manager.io";
+    let script = format!("kubectl apply --server-side -f {kinds}_certificates.yaml -f {kinds}_issuers.yaml");
+    cluster.run(&script).await;
     cluster
-        .run(&format!(
-            "for kind in certificates issuers; do
-                 kubectl apply --server-side --filename {sources}/deploy/crds/cert-manager.io_$kind.yaml
-                 kubectl wait --for condition=Established crd/$kind.cert-manager.io
-             done"
-        ))
+        .serves("certificates.cert-manager.io,issuers.cert-manager.io")
         .await;
 }
 
+/// Waits until the registration says to believe these, and no others.
+async fn comes_to_believe(cluster: &Cluster, authorities: &[&Authority]) {
+    let authorities: Vec<_> = authorities
+        .iter()
+        .map(|authority| authority.certificate().clone())
+        .collect();
+    until("these are believed", async || {
+        (believed(&cluster.api).await == authorities).then_some(())
+    })
+    .await;
+}
+
+/// Who manages the `caBundle`.
+async fn keepers(cluster: &Cluster) -> Vec<String> {
+    let registration = cluster.api.get(REGISTRATION).await.good();
+    let managers = registration["metadata"]["managedFields"].as_array().unwrap().iter();
+    let keepers = managers.filter(|manager| manager["fieldsV1"].to_string().contains("f:caBundle"));
+    keepers
+        .map(|keeper| keeper["manager"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Waits until the API server goes by all that was registered so far. It hears of it in that order, and so of this last
+/// one, which nobody answers for.
+async fn registrations_are_in_force(cluster: &Cluster) {
+    let last = json!({
+        "metadata": {"name": "last"},
+        "webhooks": [{
+            "name": "last.tests.pullkey.dev", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "failurePolicy": "Fail", "objectSelector": {"matchLabels": {"last": "true"}},
+            "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}],
+            "clientConfig": {"url": "https://127.0.0.1:1/"},
+        }],
+    });
+    cluster.api.create(REGISTRATIONS, &last).await.good();
+    let labelled = with("metadata", &json!({"labels": {"last": "true"}}), pod(&[IMAGE]));
+    until("Pods of the last one are refused", async || {
+        let path = "/api/v1/namespaces/team-a/pods?dryRun=All";
+        (cluster.api.create(path, &labelled).await.status == 500).then_some(())
+    })
+    .await;
+    cluster.api.delete(&format!("{REGISTRATIONS}/last")).await.good();
+}
+
+/// Waits until both replicas serve what was issued last, which who believes these authorities believes.
+async fn serve_what_is_issued(cluster: &Cluster, believed: &[CertificateDer<'static>]) {
+    until("the replicas serve what was issued", async || {
+        let issued = certificates(&cluster.api.get(SERVING).await.good()["data"]["tls.crt"]);
+        let replicas = cluster.serving().await;
+        for address in &replicas {
+            if shown(*address, believed).await.ok()? != issued[0] {
+                return None;
+            }
+        }
+        (replicas.len() == 2).then_some(())
+    })
+    .await;
+}
+
+/// Has all connections begin anew.
+async fn restart_webhook(cluster: &Cluster) {
+    let restart = "kubectl rollout restart deployment/pullkey-webhook --namespace pullkey
+                   kubectl rollout status deployment/pullkey-webhook --namespace pullkey";
+    cluster.run(restart).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn cert_manager_brings_the_certificate_and_keeps_what_it_registered() {
+async fn cert_manager_brings_the_certificate_and_what_it_registered_is_left_to_it() {
     let cluster = cluster(&[]).await;
     install_kinds(&cluster).await;
+    let _injector = cluster.guest(cainjector());
     cluster
         .run("kubectl label namespace team-b pullkey.dev/inject=true")
         .await;
@@ -124,6 +195,7 @@ async fn cert_manager_brings_the_certificate_and_keeps_what_it_registered() {
         .split_inclusive('\n')
         .filter(|line| !line.starts_with("pullkey certs"))
         .collect();
+    let authority = authority();
     let (said, ()) = tokio::join!(cluster.run(&install), async {
         // While there is no certificate, Pods are created as they are, and the API server counts them.
         until("a call is not answered", async || {
@@ -135,20 +207,95 @@ async fn cert_manager_brings_the_certificate_and_keeps_what_it_registered() {
             counted.lines().any(line).then_some(())
         })
         .await;
-        issue(&cluster.api).await;
-        inject(&cluster.api).await;
+        issue(&cluster.api, &authority).await;
     });
     assert!(!said.stderr.contains("Warning"), "{}", said.stderr);
     first_injection(&cluster).await;
+    let is_left_alone = async |what: &str| {
+        let expected = [authority.certificate().clone()];
+        assert_eq!(believed(&cluster.api).await, expected, "{what}");
+        assert_eq!(keepers(&cluster).await, ["cert-manager-cainjector"], "{what}");
+    };
+    is_left_alone("from the beginning").await;
 
-    let bundle = ca_bundle(&cluster).await;
-    assert!(bundle.is_string());
     is_settled(&cluster, "install").await;
-    assert_eq!(ca_bundle(&cluster).await, bundle);
+    is_left_alone("applied once more").await;
     let said = cluster
         .run("kubectl apply --server-side -k install/overlays/cert-manager")
         .await;
     assert!(!said.stderr.contains("onflict"), "{}", said.stderr);
-    assert_eq!(ca_bundle(&cluster).await, bundle);
+    is_left_alone("applied by the server").await;
+    let said = cluster.run("pullkey doctor").await.stdout;
+    assert!(!said.contains("caBundle"), "{said}");
+    is_left_alone("looked at by the doctor").await;
+    // A controller that is told to keep certificates, but not instead of cert-manager.
+    cluster
+        .run("kubectl apply -k install/overlays/self-managed --selector app.kubernetes.io/component=controller")
+        .await;
+    until("the controller says whose it is", async || {
+        let said = cluster.said().await;
+        said.contains("cert-manager keeps the caBundle of `pullkey`")
+            .then_some(())
+    })
+    .await;
+    is_left_alone("seen by a controller that keeps certificates").await;
+    assert_eq!(cluster.api.get(AUTHORITIES).await.status, 404);
     assert_eq!(secrets(&cluster, "team-a").await, ["ghcr-acme"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn authorities_of_cert_manager_change_and_go_without_a_missed_pod() {
+    let cluster = cluster(&[]).await;
+    install_kinds(&cluster).await;
+    let injector = cluster.guest(cainjector());
+    let first = authority();
+    let install = "pullkey manifests --out install --image registry.example/pullkey:0.1.0 --rules config/rules.yaml
+                   kubectl apply -k install/overlays/cert-manager
+                   kubectl rollout status deployment/pullkey-webhook --namespace pullkey";
+    tokio::join!(cluster.run(install), issue(&cluster.api, &first));
+    comes_to_believe(&cluster, &[&first]).await;
+    until("Pods get their secret", async || {
+        let [a, b] = [secrets(&cluster, "team-a").await, secrets(&cluster, "team-b").await];
+        (a == ["ghcr-acme"] && a == b).then_some(())
+    })
+    .await;
+    let creation = Creation::start(&cluster.api);
+    creation.strict.store(true, Ordering::SeqCst);
+
+    // Renewed with the same key: what is signed anew is believed before anybody hears of it.
+    drop(injector);
+    let second = renewed(&first);
+    issue(&cluster.api, &second).await;
+    restart_webhook(&cluster).await;
+    serve_what_is_issued(&cluster, &[first.certificate().clone()]).await;
+    comes_to_believe(&cluster, &[&first]).await;
+    let _injector = cluster.guest(cainjector());
+    comes_to_believe(&cluster, &[&first, &second]).await;
+
+    // With another key: the cainjector is faster than a volume.
+    let third = authority();
+    issue(&cluster.api, &third).await;
+    comes_to_believe(&cluster, &[&first, &second, &third]).await;
+    registrations_are_in_force(&cluster).await;
+    cluster.refresh_volumes().await;
+    serve_what_is_issued(&cluster, &[third.certificate().clone()]).await;
+    restart_webhook(&cluster).await;
+
+    // Without cert-manager, as README.md says.
+    cluster.follow_volumes();
+    let patch = cluster
+        .directory
+        .path()
+        .join("install/overlays/self-managed/manage-certificates.yaml");
+    let margin = "- {op: add, path: /spec/template/spec/containers/0/args/-, value: --authority-margin=1s}\n";
+    fs::write(&patch, fs::read_to_string(&patch).unwrap() + margin).unwrap();
+    cluster.run(&step("leave-cert-manager")).await;
+    let own = until("an authority of our own is believed, and no other", async || {
+        let believed = believed(&cluster.api).await;
+        let kept = cluster.api.get(AUTHORITIES).await.object;
+        (!believed.is_empty() && certificates(&kept["data"]["ca.crt"]) == believed).then_some(believed)
+    })
+    .await;
+    serve_what_is_issued(&cluster, &own).await;
+    assert!(creation.end().await > 0);
 }

@@ -107,7 +107,8 @@ async fn a_credential_is_withheld(cluster: &Cluster) {
 
 /// What the README has others do is asked of their own custom resources.
 async fn objects_of_others_are_what_they_should_be(cluster: &Cluster) {
-    let (external, flux) = (sources("external-secrets"), sources("flux"));
+    let external = sources("external-secrets", "github.com/external-secrets/external-secrets");
+    let flux = sources("flux", "github.com/fluxcd/kustomize-controller");
     let kinds = format!("{external}/config/crds/bases");
     cluster
         .run(&format!(

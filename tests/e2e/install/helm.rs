@@ -3,7 +3,8 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::harness::helm;
+use crate::harness::{cainjector, helm};
+use crate::self_managed::believed;
 
 /// What Helm keeps when the release is gone.
 const KEPT: [&str; 7] = [
@@ -122,24 +123,23 @@ async fn what_cert_manager_registered_survives_upgrades_of_the_chart() {
     let cluster = cluster(&[]).await;
     give_helm(&cluster);
     cert_manager::install_kinds(&cluster).await;
+    let _injector = cluster.guest(cainjector());
+    let authority = cert_manager::authority();
     let install = r"helm install pullkey deploy/chart --namespace pullkey --create-namespace --wait \
                         --set-file 'rules.rules\.yaml'=config/rules.yaml";
-    tokio::join!(cluster.run(install), async {
-        cert_manager::issue(&cluster.api).await;
-        cert_manager::inject(&cluster.api).await;
-    });
+    tokio::join!(cluster.run(install), cert_manager::issue(&cluster.api, &authority));
     until("a Pod gets its secret", async || {
         (secrets(&cluster, "team-a").await == ["ghcr-acme"]).then_some(())
     })
     .await;
-    let bundle = cert_manager::ca_bundle(&cluster).await;
-    assert!(bundle.is_string());
+    let expected = [authority.certificate().clone()];
+    assert_eq!(believed(&cluster.api).await, expected);
     for command in [
         "upgrade pullkey deploy/chart --set timeoutSeconds=7",
         "rollback pullkey",
     ] {
         let said = cluster.run(&format!("helm {command} --namespace pullkey")).await;
         assert!(!said.stderr.contains("arning"), "{}", said.stderr);
-        assert_eq!(cert_manager::ca_bundle(&cluster).await, bundle, "{command}");
+        assert_eq!(believed(&cluster.api).await, expected, "{command}");
     }
 }
