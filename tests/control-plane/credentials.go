@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// credentials are the files that the servers are started with, made anew for each run.
+// credentials are the files that the servers are started with, or can be, made anew for each run.
 type credentials struct {
 	serviceAccountKey, serviceAccountPublic string
 	adminToken, controllersToken            string
@@ -56,6 +56,14 @@ users:
     user: {client-certificate: %s, client-key: %s}
 `
 
+// egress has an API server reach the cluster through a proxy.
+const egress = `apiVersion: apiserver.k8s.io/v1beta1
+kind: EgressSelectorConfiguration
+egressSelections:
+  - name: cluster
+    connection: {proxyProtocol: HTTPConnect, transport: {uds: {udsName: %q}}}
+`
+
 func writeCredentials(folder string) (made credentials, err error) {
 	file := func(name, content string) string {
 		path := filepath.Join(folder, name)
@@ -85,6 +93,7 @@ func writeCredentials(folder string) (made credentials, err error) {
 		file("webhook-client.crt", certificate), file("webhook-client.key", key)))
 	made.admission = file("admission.yaml", fmt.Sprintf(admission, users))
 	made.auditPolicy = file("audit-policy.yaml", auditPolicy)
+	file("egress.yaml", fmt.Sprintf(egress, filepath.Join(folder, "egress")))
 	return made, err
 }
 

@@ -45,13 +45,14 @@ type Running struct {
 	// WebhookClientAuthority is the file with the CA of the certificate that the API server shows to webhooks.
 	WebhookClientAuthority string `json:"webhookClientAuthority"`
 	// Folder holds all of it, and the logs; also `scheduler.kubeconfig` and `kubelet.kubeconfig`, for those that make a
-	// node of this machine. The node's name is `node`.
+	// node of this machine. The node's name is `node`. With `egress.yaml` an API server reaches the cluster through the
+	// proxy at the socket `egress`.
 	Folder string `json:"folder"`
 }
 
 // serve runs etcd, the API server and the controllers on loopback until standard input closes or a signal comes. They
-// and their folder are gone when it ends. Its arguments are more arguments of the API server. Meanwhile each line of
-// standard input is an order, see obey, and answered by a line once it is done.
+// and their folder are gone when it ends. Its arguments are more arguments of the API server, in which `{folder}` stands
+// for that folder. Meanwhile each line of standard input is an order, see obey, and answered by a line once it is done.
 func serve(arguments []string) {
 	ending := make(chan os.Signal, 1)
 	signal.Notify(ending, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
@@ -124,6 +125,10 @@ func (plane *controlPlane) obey(context context.Context, order string) error {
 			}
 		}
 		return err
+	case "start another API server":
+		within, cancel := contextWithTimeout(context)
+		defer cancel()
+		return plane.startAnotherAPIServer(within)
 	case "forget what was":
 		return plane.compact()
 	default:
@@ -133,10 +138,10 @@ func (plane *controlPlane) obey(context context.Context, order string) error {
 
 // kill ends a server as a lack of memory would.
 func (plane *controlPlane) kill(name string) error {
-	plane.servers = slices.DeleteFunc(plane.servers, func(server *exec.Cmd) bool {
-		isMeant := server.Args[0] == name
+	plane.servers = slices.DeleteFunc(plane.servers, func(server server) bool {
+		isMeant := server.name == name
 		if isMeant {
-			_ = server.Process.Kill()
+			_ = server.command.Process.Kill()
 		}
 		return isMeant
 	})
@@ -173,10 +178,16 @@ const apiServer = "kube-apiserver"
 
 var errPortTaken = errors.New("a port was taken by somebody else")
 
+// server is one that runs.
+type server struct {
+	name    string
+	command *exec.Cmd
+}
+
 // controlPlane is what has been started.
 type controlPlane struct {
 	running Running
-	servers []*exec.Cmd
+	servers []server
 	etcdURL string
 	// apiServerArguments are those that it starts with, each time.
 	apiServerArguments []string
@@ -190,13 +201,17 @@ func start(context context.Context, arguments []string) (plane *controlPlane, er
 	if err != nil {
 		return nil, err
 	}
-	plane = &controlPlane{ended: make(chan string, 16), client: &http.Client{Timeout: 5 * time.Second}}
+	plane = &controlPlane{ended: make(chan string, 16), client: newClient()}
 	defer func() {
 		if err != nil {
 			plane.stop()
 		}
 	}()
 	plane.running.Folder = folder
+	arguments = slices.Clone(arguments)
+	for index := range arguments {
+		arguments[index] = strings.ReplaceAll(arguments[index], "{folder}", folder)
+	}
 	within, cancel := contextWithTimeout(context)
 	defer cancel()
 
@@ -275,7 +290,7 @@ func start(context context.Context, arguments []string) (plane *controlPlane, er
 	}
 	// Pods are refused before it.
 	return plane, plane.until(within, "the service account `default` is there", func() bool {
-		return plane.asks("/api/v1/namespaces/default/serviceaccounts/default") == http.StatusOK
+		return running.answers("/api/v1/namespaces/default/serviceaccounts/default", plane.client) == http.StatusOK
 	})
 }
 
@@ -284,8 +299,38 @@ func (plane *controlPlane) startAPIServer(within context.Context) error {
 		return err
 	}
 	return plane.until(within, "the API server is ready", func() bool {
-		return plane.asks("/readyz") == http.StatusOK
+		return plane.running.answers("/readyz", plane.client) == http.StatusOK
 	})
+}
+
+// startAnotherAPIServer starts one more on the same etcd, which `another.kubeconfig` in the folder leads to.
+func (plane *controlPlane) startAnotherAPIServer(within context.Context) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	folder := filepath.Join(plane.running.Folder, "another")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return err
+	}
+	another := plane.running
+	another.Server = fmt.Sprintf("https://127.0.0.1:%d", port)
+	another.CertificateAuthority = filepath.Join(folder, "apiserver.crt")
+	// The last one of each counts.
+	arguments := append(slices.Clone(plane.apiServerArguments),
+		fmt.Sprintf("--secure-port=%d", port), "--cert-dir="+folder, "--audit-log-path="+filepath.Join(folder, "audit.log"))
+	if err := plane.runAs("another-"+apiServer, apiServer, arguments...); err != nil {
+		return err
+	}
+	client := newClient()
+	err = plane.until(within, "the other API server is ready", func() bool {
+		return another.answers("/readyz", client) == http.StatusOK
+	})
+	if err != nil {
+		return err
+	}
+	_, err = writeKubeconfig(plane.running.Folder, "another", another, another.Token)
+	return err
 }
 
 func contextWithTimeout(parent context.Context) (context.Context, context.CancelFunc) {
@@ -302,7 +347,12 @@ func contextWithTimeout(parent context.Context) (context.Context, context.Cancel
 
 // run starts a server with its output in the folder, and on standard error as well where that is asked for.
 func (plane *controlPlane) run(name string, arguments ...string) error {
-	path, err := asset(name)
+	return plane.runAs(name, name, arguments...)
+}
+
+// runAs does so with a server that is to be known by another name than its program's.
+func (plane *controlPlane) runAs(name, program string, arguments ...string) error {
+	path, err := asset(program)
 	if err != nil {
 		return err
 	}
@@ -312,7 +362,7 @@ func (plane *controlPlane) run(name string, arguments ...string) error {
 		return err
 	}
 	command := exec.Command(path, arguments...)
-	command.Args[0] = name
+	command.Args[0] = program
 	command.Stdout, command.Stderr = log, log
 	if os.Getenv("KUBEBUILDER_ATTACH_CONTROL_PLANE_OUTPUT") == "true" {
 		command.Stderr = io.MultiWriter(log, os.Stderr)
@@ -321,7 +371,7 @@ func (plane *controlPlane) run(name string, arguments ...string) error {
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("cannot run `%s` for %s: %w", path, name, err)
 	}
-	plane.servers = append(plane.servers, command)
+	plane.servers = append(plane.servers, server{name, command})
 	go func() {
 		_ = command.Wait()
 		_ = log.Close()
@@ -348,22 +398,25 @@ func (plane *controlPlane) until(context context.Context, what string, holds fun
 	return nil
 }
 
-// asks gives the API server's status for a path, or 0 without an answer.
-func (plane *controlPlane) asks(path string) int {
-	if plane.client.Transport == nil {
-		transport, err := trusting(plane.running.CertificateAuthority)
+// newClient is one for a single API server.
+func newClient() *http.Client { return &http.Client{Timeout: 5 * time.Second} }
+
+// answers gives the API server's status for a path, or 0 without an answer.
+func (running *Running) answers(path string, client *http.Client) int {
+	if client.Transport == nil {
+		transport, err := trusting(running.CertificateAuthority)
 		if err != nil {
 			// The API server has not written its certificate yet.
 			return 0
 		}
-		plane.client.Transport = transport
+		client.Transport = transport
 	}
-	request, err := http.NewRequest(http.MethodGet, plane.running.Server+path, nil)
+	request, err := http.NewRequest(http.MethodGet, running.Server+path, nil)
 	if err != nil {
 		return 0
 	}
-	request.Header.Set("Authorization", "Bearer "+plane.running.Token)
-	response, err := plane.client.Do(request)
+	request.Header.Set("Authorization", "Bearer "+running.Token)
+	response, err := client.Do(request)
 	if err != nil {
 		return 0
 	}
@@ -384,7 +437,7 @@ func (plane *controlPlane) tail(name string) string {
 // stop kills the servers and removes their folder: what they hold is of no use to anybody.
 func (plane *controlPlane) stop() {
 	for _, server := range plane.servers {
-		_ = server.Process.Kill()
+		_ = server.command.Process.Kill()
 	}
 	for range plane.servers {
 		select {

@@ -16,19 +16,21 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::runtime;
-use tokio::sync::{Mutex, MutexGuard, oneshot};
+use tokio::sync::{Mutex, MutexGuard, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::balancer::{Balancer, is_ready};
 use super::doors::Doors;
-use super::plane::{ControlPlane, control_plane, control_plane_program};
+use super::plane::{ControlPlane, control_plane_program};
+use super::process::sum_of;
 use super::{Api, GLANCE, Guest, Replica, until};
 
 /// Where Pullkey is installed.
@@ -38,6 +40,8 @@ const SERVICE: &str = "/api/v1/namespaces/pullkey/services/pullkey-webhook";
 /// The label that tells the webhook's Pods from the controller's.
 const COMPONENT: &str = "app.kubernetes.io/component";
 const PODS: &str = "/api/v1/namespaces/pullkey/pods";
+/// How often it is asked where the Service is.
+const LEARNING: Duration = Duration::from_millis(100);
 
 /// A cluster.
 pub(crate) struct Cluster {
@@ -80,8 +84,7 @@ type Replicas = BTreeMap<String, Running>;
 struct Running {
     replica: Replica,
     is_webhook: bool,
-    /// Whether it was stopped by a signal, so that it answers nobody.
-    is_stopped: bool,
+    state: State,
     /// The versions of the objects that its volumes show, if they follow.
     shown: Option<Vec<Value>>,
     /// What was told of it.
@@ -90,30 +93,29 @@ struct Running {
     ends: bool,
 }
 
+/// What a test has done to it by a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Runs,
+    /// It answers nobody.
+    Stopped,
+    /// It is to be started again.
+    Killed,
+}
+
 impl Cluster {
     /// A cluster with nothing on it, with more arguments of its API server, and an admin's directory with the
     /// repository's `config/`.
     pub(crate) async fn start(arguments: &[&str]) -> Self {
-        let directory = control_plane().temporary_folder();
+        let egress = "--egress-selector-config-file={folder}/egress.yaml";
+        let plane = Arc::new(ControlPlane::another(&[arguments, &[egress]].concat()));
+        let directory = plane.temporary_folder();
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
         symlink(root, directory.path().join("config")).unwrap();
         let programs = directory.path().join(".bin");
         fs::create_dir(&programs).unwrap();
         symlink(control_plane_program(), programs.join("kubectl")).unwrap();
         symlink(env!("CARGO_BIN_EXE_pullkey"), programs.join("pullkey")).unwrap();
-
-        let socket = directory.path().join(".proxy");
-        let selection = json!({
-            "apiVersion": "apiserver.k8s.io/v1beta1", "kind": "EgressSelectorConfiguration",
-            "egressSelections": [{
-                "name": "cluster",
-                "connection": {"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": socket}}},
-            }],
-        });
-        let configuration = directory.path().join(".egress.json");
-        fs::write(&configuration, selection.to_string()).unwrap();
-        let argument = format!("--egress-selector-config-file={}", configuration.display());
-        let plane = Arc::new(ControlPlane::another(&[arguments, &[&argument]].concat()));
         let api = plane.api().await;
 
         let node = Arc::default();
@@ -124,7 +126,7 @@ impl Cluster {
             runtime.block_on(async {
                 tokio::select! {
                     _ = stopped => {}
-                    () = play(&socket, &parts.0, &parts.1) => {}
+                    () = play(&parts.0, &parts.1) => {}
                 }
             });
         });
@@ -195,6 +197,12 @@ impl Cluster {
         }
     }
 
+    /// Starts one more API server on the same etcd, and gives a client of it. The node and Pullkey go on with the first.
+    pub(crate) async fn another_api_server(&self) -> Api {
+        self.plane.start_another_api_server();
+        self.plane.api_of_another().await
+    }
+
     /// Has etcd forget what was before.
     pub(crate) fn compact(&self) {
         self.plane.compact();
@@ -211,7 +219,7 @@ impl Cluster {
     pub(crate) async fn leaders(&self) -> Vec<String> {
         let mut leaders = Vec::new();
         for (name, running) in &*self.node.replicas.lock().await {
-            if !running.is_stopped && running.replica.metric("pullkey_leader", "").await > 0.0 {
+            if running.state != State::Stopped && running.replica.metric("pullkey_leader", "").await > 0.0 {
                 leaders.push(name.clone());
             }
         }
@@ -222,7 +230,7 @@ impl Cluster {
     pub(crate) async fn stop(&self, pod: &str, is_stopped: bool) {
         let mut replicas = self.node.replicas.lock().await;
         let running = replicas.get_mut(pod).unwrap();
-        running.is_stopped = is_stopped;
+        running.state = if is_stopped { State::Stopped } else { State::Runs };
         running.replica.signal(if is_stopped { "TSTP" } else { "CONT" });
     }
 
@@ -261,10 +269,18 @@ impl Cluster {
         webhooks.map(|running| running.replica.target.serving).collect()
     }
 
-    /// Kills the controller that leads. It is started again, as Pods are.
+    /// Kills the controller that leads.
     pub(crate) async fn kill_leader(&self) {
         let leader = until("a controller leads", async || self.leaders().await.pop()).await;
-        self.node.replicas.lock().await[&leader].replica.signal("KILL");
+        self.kill(&leader).await;
+    }
+
+    /// Kills what runs in a Pod. It is started again, as a kubelet does the first time, but elsewhere.
+    pub(crate) async fn kill(&self, pod: &str) {
+        let mut replicas = self.node.replicas.lock().await;
+        let running = replicas.get_mut(pod).unwrap();
+        running.state = State::Killed;
+        running.replica.signal("KILL");
     }
 
     /// The sum of a metric of the controller's Pods over all labels that hold `labels`.
@@ -295,6 +311,17 @@ impl Cluster {
         said
     }
 
+    /// What the webhook's Pods count, each with where it says so.
+    pub(crate) async fn counted(&self) -> Vec<(SocketAddr, String)> {
+        let mut counted = Vec::new();
+        for running in self.node.replicas.lock().await.values() {
+            if running.is_webhook {
+                counted.push((running.replica.target.health, running.replica.metrics().await));
+            }
+        }
+        counted
+    }
+
     /// The names of the webhook's Pods on the node.
     pub(crate) async fn pods(&self) -> BTreeSet<String> {
         let replicas = self.node.replicas.lock().await;
@@ -304,18 +331,9 @@ impl Cluster {
 
     /// The least value of a metric on all of them.
     pub(crate) async fn least(&self, metric: &str, labels: &str) -> f64 {
-        let mut least = f64::INFINITY;
-        for running in self
-            .node
-            .replicas
-            .lock()
-            .await
-            .values()
-            .filter(|running| running.is_webhook)
-        {
-            least = least.min(running.replica.metric(metric, labels).await);
-        }
-        least
+        let counted = self.counted().await;
+        let values = counted.iter().map(|(_, text)| sum_of(text, metric, labels));
+        values.fold(f64::INFINITY, f64::min)
     }
 
     /// Brings their volumes up to the objects that they show.
@@ -358,15 +376,17 @@ impl Drop for Cluster {
 }
 
 /// Plays what a cluster has besides its control plane.
-async fn play(socket: &Path, plane: &ControlPlane, node: &Node) {
+async fn play(plane: &ControlPlane, node: &Node) {
     let api = plane.api().await;
-    let proxy = UnixListener::bind(socket).unwrap();
+    let proxy = UnixListener::bind(plane.folder().unwrap().join("egress")).unwrap();
     let ways = Ways {
         balancer: Balancer::start().await,
         doors: Doors::open().await,
     };
+    let (learnt, service) = watch::channel(None);
     tokio::join!(
-        lead_to_services(&proxy, &api, &ways.balancer),
+        learn_service(&api, learnt),
+        lead_to_services(&proxy, service, &ways.balancer),
         run_pods(plane, &api, &ways, node)
     );
 }
@@ -379,20 +399,28 @@ struct Ways {
     doors: Doors,
 }
 
+/// Learns where the Service is. While nobody says it, it is where it was.
+async fn learn_service(api: &Api, learnt: watch::Sender<Option<String>>) {
+    loop {
+        if let Some(answer) = api.try_get(SERVICE).await {
+            let service = &answer.object["spec"];
+            let address = service["clusterIP"].as_str().zip(service["ports"][0]["port"].as_u64());
+            learnt.send_replace(address.map(|(address, port)| format!("{address}:{port}")));
+        }
+        sleep(LEARNING).await;
+    }
+}
+
 /// Does what stands between an API server and a Service's Pods: a tunnel to the Service's address ends at the balancer.
-async fn lead_to_services(proxy: &UnixListener, api: &Api, balancer: &Balancer) {
+async fn lead_to_services(proxy: &UnixListener, service: watch::Receiver<Option<String>>, balancer: &Balancer) {
     let mut tunnels = JoinSet::new();
     loop {
         let (client, _) = proxy.accept().await.unwrap();
         while tunnels.try_join_next().is_some() {}
-        let answer = api.try_get(SERVICE).await;
-        let service = answer.map_or(Value::Null, |answer| answer.object["spec"].clone());
-        let address = service["clusterIP"].as_str().zip(service["ports"][0]["port"].as_u64());
-        let address = address.map(|(address, port)| format!("{address}:{port}"));
-        let balancer = balancer.address;
+        let (service, balancer) = (service.borrow().clone(), balancer.address);
         tunnels.spawn(async move {
             // Whoever cannot be led sees a connection that ends.
-            let _ = lead(client, address, balancer).await;
+            let _ = lead(client, service, balancer).await;
         });
     }
 }
@@ -487,7 +515,7 @@ async fn look_after(pod: &Value, plane: &ControlPlane, api: &Api, ways: &Ways, r
             let running = Running {
                 replica,
                 is_webhook,
-                is_stopped: false,
+                state: State::Runs,
                 shown: None,
                 ready: None,
                 ends: false,
@@ -502,10 +530,13 @@ async fn look_after(pod: &Value, plane: &ControlPlane, api: &Api, ways: &Ways, r
                 running.replica.signal("TERM");
                 running.ends = true;
             }
-            if running.replica.has_ended() && !running.ends && keeps_certificates {
-                // Tests kill it.
+            if running.replica.has_ended() && running.state == State::Killed && !running.ends {
+                balancer.remove(running.replica.target);
                 running.replica = Replica::start(plane, api, NAMESPACE, pod, &more).await;
-                running.ready = None;
+                if is_webhook {
+                    balancer.add(running.replica.target);
+                }
+                (running.state, running.shown, running.ready) = (State::Runs, None, None);
                 return;
             }
             if running.replica.has_ended() {
@@ -515,7 +546,7 @@ async fn look_after(pod: &Value, plane: &ControlPlane, api: &Api, ways: &Ways, r
                 api.delete(&format!("{path}?gracePeriodSeconds=0")).await;
                 return;
             }
-            let ready = !running.is_stopped && is_ready(running.replica.target.health).await;
+            let ready = running.state != State::Stopped && is_ready(running.replica.target.health).await;
             if running.ready != Some(ready) {
                 let status = if ready { "True" } else { "False" };
                 let change = json!({"status": {

@@ -17,6 +17,7 @@ mod other;
 pub(crate) mod plane;
 pub(crate) mod process;
 mod replica;
+pub(crate) mod self_managed;
 mod tls;
 mod tools;
 

@@ -130,6 +130,22 @@ impl ControlPlane {
         self.order("start the API server");
     }
 
+    /// Starts one more on the same etcd, and waits until it is ready.
+    pub(crate) fn start_another_api_server(&self) {
+        self.order("start another API server");
+    }
+
+    /// A client of that one.
+    pub(crate) async fn api_of_another(&self) -> Api {
+        let kubeconfig = self
+            .folder()
+            .expect("a control plane of ours")
+            .join("another.kubeconfig");
+        let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+        Api::new(config.unwrap())
+    }
+
     /// Has etcd forget what was before: whoever did not hear of it in time never will.
     pub(crate) fn compact(&self) {
         self.order("forget what was");

@@ -81,16 +81,7 @@ impl Process {
 
     /// The sum of a metric over all its labels that hold `labels`.
     pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
-        let is_asked = |line: &&str| {
-            let rest = line.strip_prefix(name);
-            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
-        };
-        self.metrics()
-            .await
-            .lines()
-            .filter(is_asked)
-            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
-            .sum()
+        sum_of(&self.metrics().await, name, labels)
     }
 
     /// All its metrics, as Prometheus reads them; none if nobody answers.
@@ -134,6 +125,18 @@ fn allocator() -> impl Iterator<Item = (&'static str, &'static str)> {
     words
         .filter(|word| word.starts_with("MALLOC_"))
         .filter_map(|word| word.split_once('='))
+}
+
+/// The sum of a metric over all its labels that hold `labels`, in a text for Prometheus.
+pub(crate) fn sum_of(text: &str, name: &str, labels: &str) -> f64 {
+    let is_asked = |line: &&str| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
+    };
+    text.lines()
+        .filter(is_asked)
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+        .sum()
 }
 
 /// The address in a URL.

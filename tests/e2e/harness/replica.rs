@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::balancer::Target;
 use super::plane::ControlPlane;
 use super::process::{Process, address};
-use super::{Api, Namespace, control_plane, unique};
+use super::{Api, Namespace, unique};
 
 /// A webhook or a controller that runs, until it is dropped at the latest.
 pub(crate) struct Replica {
@@ -37,7 +37,7 @@ impl Replica {
         more: &[&str],
     ) -> Self {
         let spec = template["spec"].clone();
-        let volumes = control_plane().temporary_folder();
+        let volumes = plane.temporary_folder();
         mount(api, namespace, &spec, volumes.path()).await;
         let mut arguments: Vec<_> = spec["containers"][0]["args"]
             .as_array()

@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::*;
 use crate::harness::cainjector;
-use crate::self_managed::{AUTHORITIES, SERVING, believed, certificates, shown};
+use crate::harness::self_managed::{AUTHORITIES, SERVING, believed, certificates, shown};
 
 const NAMESPACED: &str = "/apis/cert-manager.io/v1/namespaces/pullkey";
 const REGISTRATIONS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";

@@ -3,8 +3,8 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::harness::self_managed::believed;
 use crate::harness::{cainjector, helm};
-use crate::self_managed::believed;
 
 /// What Helm keeps when the release is gone.
 const KEPT: [&str; 7] = [

@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use super::*;
-use crate::harness::pull_secret;
+use crate::harness::{Api, pull_secret};
 
 const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1";
 const SECRETS: &str = "/api/v1/namespaces/pullkey/secrets";

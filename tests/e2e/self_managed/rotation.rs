@@ -1,65 +1,39 @@
 //! Certificates that change all the time while Pods are created.
 
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::*;
-use crate::harness::Load;
+use crate::harness::{Load, Namespace};
 
-/// How late an API server may hear of another `caBundle`; less than the margin.
-const LATE: Duration = Duration::from_millis(500);
-
-/// An API server that connects anew all the time, and hears late of what is to be believed.
-struct Suspicious {
-    seen: Arc<Mutex<Seen>>,
+/// A [`Suspicious`] at work.
+struct Suspicion {
+    api_server: Arc<Mutex<Suspicious>>,
     task: JoinHandle<()>,
 }
 
-#[derive(Default)]
-struct Seen {
-    handshakes: usize,
-    failed: Vec<String>,
-    served: BTreeSet<Vec<u8>>,
-    believed: BTreeSet<Vec<u8>>,
-}
-
-impl Suspicious {
-    fn start(cluster: &Cluster, replicas: Vec<SocketAddr>) -> Self {
-        let seen = Arc::<Mutex<Seen>>::default();
-        let (api, noted) = (cluster.api.clone(), Arc::clone(&seen));
+impl Suspicion {
+    async fn start(cluster: &Cluster) -> Self {
+        let api_server = Arc::<Mutex<Suspicious>>::default();
+        let (api, replicas) = (cluster.api.clone(), cluster.serving().await);
+        let connecting = Arc::clone(&api_server);
         let task = tokio::spawn(async move {
-            let mut heard = Vec::new();
             loop {
-                heard.push((Instant::now(), believed(&api).await));
-                // As those do who hear at once, and as those do who hear late.
-                let late = heard.iter().rposition(|(when, _)| when.elapsed() >= LATE).unwrap_or(0);
-                heard.drain(..late);
-                for believed in [&heard[0].1, &heard[heard.len() - 1].1] {
-                    for address in &replicas {
-                        let shown = shown(*address, believed).await;
-                        let mut seen = noted.lock().unwrap();
-                        seen.handshakes += 1;
-                        seen.believed
-                            .extend(believed.iter().map(|certificate| certificate.to_vec()));
-                        match shown {
-                            Ok(certificate) => _ = seen.served.insert(certificate.to_vec()),
-                            Err(error) => seen.failed.push(error.to_string()),
-                        }
-                    }
-                }
+                connecting.lock().await.connect(&api, &replicas).await;
                 sleep(Duration::from_millis(20)).await;
             }
         });
-        Self { seen, task }
+        Self { api_server, task }
     }
 
-    /// What it has seen of certificates and authorities; no handshake may have failed.
-    fn stop(self) -> (usize, usize) {
+    /// How many certificates and authorities it has seen; no handshake may have failed.
+    async fn stop(self) -> (usize, usize) {
         self.task.abort();
-        let seen = self.seen.lock().unwrap();
+        let seen = &self.api_server.lock().await.seen;
         println!(
             "{} handshakes, {} certificates, {} authorities",
             seen.handshakes,
@@ -67,12 +41,13 @@ impl Suspicious {
             seen.believed.len()
         );
         assert!(seen.handshakes > 0 && seen.failed.is_empty(), "{:?}", seen.failed);
+        assert_eq!(seen.gone, 0, "a replica could not be reached");
         (seen.served.len(), seen.believed.len())
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn certificates_and_authorities_are_renewed_without_a_lost_call() {
+async fn certificates_and_authorities_are_renewed_without_a_call_that_either_of_two_api_servers_loses() {
     // The next authority comes after 32 s, a certificate every 10 s.
     let lifetimes = [
         "--certificate-lifetime=15s",
@@ -80,9 +55,15 @@ async fn certificates_and_authorities_are_renewed_without_a_lost_call() {
         "--authority-margin=1s",
     ];
     let cluster = installed(&lifetimes).await;
+    let another = cluster.another_api_server().await;
     in_order(&cluster).await;
-    let suspicious = Suspicious::start(&cluster, cluster.serving().await);
-    let load = Load::dry(&team(&cluster), 4);
+    let suspicious = Suspicion::start(&cluster).await;
+    let team = team(&cluster);
+    let through_another = Namespace {
+        api: another,
+        ..team.clone()
+    };
+    let loads = [&team, &through_another].map(|namespace| Load::dry(namespace, 2));
     let first = believed(&cluster.api).await;
     until("another authority signs", async || {
         let kept = cluster.api.get(AUTHORITIES).await.object;
@@ -93,9 +74,11 @@ async fn certificates_and_authorities_are_renewed_without_a_lost_call() {
         (!believed(&cluster.api).await.contains(&first[0])).then_some(())
     })
     .await;
-    let [tally] = load.stop().await;
-    let (served, believed) = suspicious.stop();
-    tally.is_whole("while certificates are renewed", "load");
+    for load in loads {
+        let [tally] = load.stop().await;
+        tally.is_whole("while certificates are renewed", "load");
+    }
+    let (served, believed) = suspicious.stop().await;
     assert!(
         served >= 3 && believed >= 2,
         "{served} certificates, {believed} authorities"
@@ -112,7 +95,7 @@ async fn a_controller_that_is_killed_at_any_moment_leaves_nothing_undone_and_los
     ])
     .await;
     let (mut authority, _) = in_order(&cluster).await;
-    let suspicious = Suspicious::start(&cluster, cluster.serving().await);
+    let suspicious = Suspicion::start(&cluster).await;
     let load = Load::dry(&team(&cluster), 2);
     let api = &cluster.api;
     // After what of a rotation it is killed.
@@ -144,7 +127,7 @@ async fn a_controller_that_is_killed_at_any_moment_leaves_nothing_undone_and_los
         authority = next;
     }
     let [tally] = load.stop().await;
-    suspicious.stop();
+    suspicious.stop().await;
     tally.is_whole("while controllers are killed", "load");
 }
 
