@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::harness::{Answer, Api, Cluster, Namespace, RULES, pull_secret, unique, until};
+use crate::harness::{Answer, Api, Cluster, Load, Namespace, RULES, pull_secret, unique, until};
 use crate::install::block;
 
 mod namespaces;
@@ -107,7 +107,7 @@ impl Scene {
         let object = json!({
             "apiVersion": "pullkey.dev/v1alpha1", "kind": "ClusterPullSecretRule", "metadata": {"name": name},
             "spec": {
-                "images": ["registry.example"],
+                "images": ["registry.example", "load.example"],
                 "namespaces": {"selector": {"matchLabels": {"registry": name}}},
                 "secret": {"name": name, "copyFrom": {"namespace": "pullkey-sources", "name": name}},
             },

@@ -31,7 +31,8 @@ impl Api {
         self.try_call(method, path, content_type, body).await.unwrap()
     }
 
-    async fn try_call(
+    /// The same, unless nobody answers.
+    pub(crate) async fn try_call(
         &self,
         method: Method,
         path: &str,
@@ -90,6 +91,12 @@ impl Api {
 }
 
 impl Answer {
+    /// Whether it comes from an API server that has not come up yet: admission waits for what it has to know.
+    pub(crate) fn is_too_early(&self) -> bool {
+        let message = self.object["message"].as_str().unwrap_or_default();
+        self.status == 403 && message.contains("not yet ready to handle request")
+    }
+
     /// The object, which must have come with a status of success.
     #[track_caller]
     pub(crate) fn good(self) -> Value {

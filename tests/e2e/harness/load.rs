@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::http::Method;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -40,6 +41,8 @@ pub(crate) struct Tally {
     pub(crate) created: BTreeMap<Vec<String>, usize>,
     /// What the API server said instead of creating one.
     pub(crate) failed: Vec<String>,
+    /// How often there was no API server, or none that had come up: nobody asked Pullkey.
+    pub(crate) broken_off: usize,
 }
 
 /// Rules that give the Pods of a [`Load`] that secret.
@@ -105,19 +108,24 @@ impl Shared {
         let pod = pod(&[IMAGE]);
         while !self.ends.load(Ordering::Relaxed) {
             let phase = self.phases.lock().unwrap().len() - 1;
-            let answer = self.namespace.api.create(&path, &pod).await;
-            self.count(phase, &answer);
+            let api = &self.namespace.api;
+            let answer = api.try_call(Method::POST, &path, "application/json", Some(&pod)).await;
+            self.count(phase, answer.ok().as_ref());
             sleep(REST).await;
         }
     }
 
-    fn count(&self, phase: usize, answer: &Answer) {
+    fn count(&self, phase: usize, answer: Option<&Answer>) {
         let tally = &mut self.phases.lock().unwrap()[phase];
-        if answer.status == 201 {
-            *tally.created.entry(pull_secrets(&answer.object)).or_default() += 1;
-        } else {
-            let reason = format!("{}: {}", answer.status, answer.object["message"]);
-            tally.failed.push(reason);
+        match answer {
+            Some(answer) if answer.status == 201 => {
+                *tally.created.entry(pull_secrets(&answer.object)).or_default() += 1;
+            }
+            Some(answer) if !answer.is_too_early() => {
+                let reason = format!("{}: {}", answer.status, answer.object["message"]);
+                tally.failed.push(reason);
+            }
+            _ => tally.broken_off += 1,
         }
     }
 }
@@ -134,9 +142,16 @@ impl Tally {
         self.created.get(&secrets).copied().unwrap_or_default()
     }
 
-    /// Asserts that there were creations, and that every one gave a Pod with exactly this pull secret.
+    /// Asserts that there was an API server and creations, and that every one gave a Pod with exactly this pull secret.
     #[track_caller]
     pub(crate) fn is_whole(&self, what: &str, secret: &str) {
+        assert_eq!(self.broken_off, 0, "{what}: {self}");
+        self.is_whole_where_answered(what, secret);
+    }
+
+    /// The same of those that an API server answered.
+    #[track_caller]
+    pub(crate) fn is_whole_where_answered(&self, what: &str, secret: &str) {
         println!("{what}: {self}");
         assert!(self.all() > 0, "{what}: nothing was created");
         assert_eq!(self.with(&[secret]), self.all(), "{what}: {self}");
@@ -145,7 +160,7 @@ impl Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} creations", self.all())?;
+        write!(formatter, "{} creations, {} broken off", self.all(), self.broken_off)?;
         for (secrets, count) in &self.created {
             write!(formatter, ", {count} with {secrets:?}")?;
         }

@@ -16,6 +16,8 @@ async fn nothing_is_lost_or_rewritten_when_the_api_server_dies_and_comes_back() 
     }
     let (webhooks, pods) = (scene.webhooks().await, scene.all_pods().await);
     let before = scene.counts(&pods, FAILURES, "broken").await;
+    let load = Load::dry(&old[0], 2);
+    load.reaches(20).await;
 
     let outage = scene.cluster.lose_api_server().await;
     scene.counts_more(&before, FAILURES, "broken").await;
@@ -28,6 +30,12 @@ async fn nothing_is_lost_or_rewritten_when_the_api_server_dies_and_comes_back() 
     }
     outage.end();
 
+    load.next_phase();
+    load.reaches(20).await;
+    let [until, after] = load.stop().await;
+    assert!(until.broken_off > 0, "{until}");
+    until.is_whole_where_answered("until an API server answers again", &scene.rule);
+    after.is_whole("afterwards", &scene.rule);
     for namespace in &old {
         assert_eq!(
             scene.injected(namespace).await,
