@@ -10,6 +10,7 @@ use crate::harness::self_managed::{
 };
 use crate::harness::{Cluster, until};
 
+mod clocks;
 mod damage;
 mod install;
 mod rights;

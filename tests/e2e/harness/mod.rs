@@ -5,6 +5,7 @@
 
 mod api;
 mod balancer;
+mod clocks;
 mod cluster;
 mod copier;
 mod doors;
@@ -27,6 +28,7 @@ use tokio::time::sleep;
 
 pub(crate) use api::{Answer, Api};
 pub(crate) use balancer::is_ready;
+pub(crate) use clocks::Clocks;
 pub(crate) use cluster::Cluster;
 pub(crate) use copier::{Copier, Rights, pull_secret};
 pub(crate) use guest::Guest;
