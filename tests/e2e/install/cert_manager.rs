@@ -189,12 +189,8 @@ async fn cert_manager_brings_the_certificate_and_what_it_registered_is_left_to_i
     cluster
         .run("kubectl label namespace team-b pullkey.dev/inject=true")
         .await;
-    // As README.md says: the other overlay, and no `pullkey certs`.
-    let install: String = step("install")
-        .replace("overlays/given-certificate", "overlays/cert-manager")
-        .split_inclusive('\n')
-        .filter(|line| !line.starts_with("pullkey certs"))
-        .collect();
+    // As README.md says: the other overlay.
+    let install = step("install").replace("overlays/self-managed", "overlays/cert-manager");
     let authority = authority();
     let (said, ()) = tokio::join!(cluster.run(&install), async {
         // While there is no certificate, Pods are created as they are, and the API server counts them.
