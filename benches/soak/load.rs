@@ -170,12 +170,8 @@ impl Shared {
             tally.too_early += 1;
             return;
         }
-        // Names and ports differ from call to call.
-        let reason = format!("{}: {message}", answer.status);
-        *tally
-            .failed
-            .entry(reason.replace(|c: char| c.is_ascii_digit(), "#"))
-            .or_default() += 1;
+        let reason = without_digits(&format!("{}: {message}", answer.status));
+        *tally.failed.entry(reason).or_default() += 1;
     }
 
     async fn change_namespaces(self: Arc<Self>) {
@@ -216,4 +212,9 @@ impl Shared {
 /// What the API server answers, if it does.
 async fn call(api: &Api, method: Method, path: &str, body: Option<&Value>) -> Option<Answer> {
     timeout(ANSWER, api.try_call(method, path, JSON, body)).await.ok()?.ok()
+}
+
+/// A reason that can be counted: names, ports and times differ from call to call.
+pub(crate) fn without_digits(reason: &str) -> String {
+    reason.replace(|c: char| c.is_ascii_digit(), "#")
 }

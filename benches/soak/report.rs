@@ -1,5 +1,6 @@
 //! What came of the scenarios.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
@@ -14,11 +15,13 @@ pub(crate) struct Row {
     pub(crate) minutes: f64,
     pub(crate) tally: Tally,
     pub(crate) counted: Counted,
+    /// Why calls failed open, as API servers say it, with `#` for digits.
+    pub(crate) failed_open: BTreeMap<String, usize>,
     /// What was done, and how often.
     pub(crate) disturbances: String,
-    /// Connections besides, and why they were not believed.
+    /// Connections besides, and why some were not believed, with `#` for digits.
     pub(crate) handshakes: usize,
-    pub(crate) unbelieved: Vec<String>,
+    pub(crate) unbelieved: BTreeMap<String, usize>,
     /// The machine's.
     pub(crate) load_average: f64,
 }
@@ -47,7 +50,7 @@ const COLUMNS: [Column; 11] = [
     }),
     ("Pods missed", |row| row.tally.missed.to_string()),
     ("handshakes (unbelieved)", |row| {
-        format!("{} ({})", row.handshakes, row.unbelieved.len())
+        format!("{} ({})", row.handshakes, row.unbelieved.values().sum::<usize>())
     }),
     ("done to it", |row| row.disturbances.clone()),
 ];
@@ -99,11 +102,14 @@ fn notes(row: &Row) -> String {
              {unheard} Pods were there already"
         );
     }
+    for (reason, count) in &row.failed_open {
+        let _ = writeln!(notes, "  {count} calls failed open: {reason}");
+    }
     for (reason, count) in failed {
         let _ = writeln!(notes, "  {count} creations: {reason}");
     }
-    for reason in &row.unbelieved {
-        let _ = writeln!(notes, "  a handshake: {reason}");
+    for (reason, count) in &row.unbelieved {
+        let _ = writeln!(notes, "  {count} handshakes: {reason}");
     }
     notes
 }

@@ -1,5 +1,6 @@
 //! What is done to a cluster with Pullkey while Pods are created.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use tokio::time::sleep;
 use super::counters::Counters;
 use super::harness::self_managed::{Suspicious, Wishes, damages, in_order, installed};
 use super::harness::{Api, Clocks, Cluster};
-use super::load::Load;
+use super::load::{Load, without_digits};
 use super::report::Row;
 
 /// How often counters are read.
@@ -56,6 +57,8 @@ struct Scene {
     counters: Mutex<Counters>,
     clocks: Option<Clocks>,
     load: Load,
+    /// How many calls had failed open before.
+    failed_open: usize,
     begin: Instant,
     end: Instant,
 }
@@ -150,6 +153,7 @@ pub(crate) async fn run(scenario: Scenario, length: Duration) -> Row {
     }
     let scene = Scene {
         counters: Mutex::new(Counters::start(&cluster, &servers).await),
+        failed_open: cluster.failed_open().lines().filter(|line| !line.is_empty()).count(),
         load: Load::start(servers.clone()).await,
         begin: Instant::now(),
         end: Instant::now() + length,
@@ -169,11 +173,16 @@ impl Scene {
             deeds = self.disturb() => deeds,
             (never, ..) = meanwhile => match never {},
         };
-        let mut seen = other.seen;
+        let seen = other.seen;
         let minutes = self.begin.elapsed().as_secs_f64() / 60.0;
         let tally = self.load.stop().await;
         let mut counters = self.counters.into_inner();
         counters.read(&self.cluster, &self.servers).await;
+        let failed_open = self.cluster.failed_open();
+        let failed_open = failed_open.lines().filter(|line| !line.is_empty());
+        let failed_open = failed_open
+            .skip(self.failed_open)
+            .map(|line| line.rsplit_once("timeout=5s").map_or(line, |(_, reason)| reason));
         let mut done = format!(
             "{} certificates, {} authorities",
             seen.served.len() - 1,
@@ -182,15 +191,15 @@ impl Scene {
         if deeds > 0 {
             done = format!("{deeds} {}, {done}", self.scenario.deed());
         }
-        seen.failed.dedup();
         Row {
             scenario: self.scenario.name().to_owned(),
             minutes,
             tally,
             counted: counters.counted(),
+            failed_open: counted(failed_open),
             disturbances: done,
             handshakes: seen.handshakes - seen.gone,
-            unbelieved: seen.failed,
+            unbelieved: counted(seen.failed.iter().map(String::as_str)),
             load_average: load_average(),
         }
     }
@@ -315,6 +324,15 @@ impl Scene {
             );
         }
     }
+}
+
+/// How often there was which reason.
+fn counted<'a>(reasons: impl Iterator<Item = &'a str>) -> BTreeMap<String, usize> {
+    let mut counted = BTreeMap::new();
+    for reason in reasons {
+        *counted.entry(without_digits(reason)).or_default() += 1;
+    }
+    counted
 }
 
 /// The machine's, over the last five minutes.

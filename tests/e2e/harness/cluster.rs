@@ -252,6 +252,13 @@ impl Cluster {
         self.node.replicas.lock().await[pod].replica.log()
     }
 
+    /// What API servers say of calls that failed open: a line each.
+    pub(crate) fn failed_open(&self) -> String {
+        let servers = ["kube-apiserver", "another-kube-apiserver"];
+        let said = servers.map(|server| self.plane.log(server, "failing open"));
+        said.join("\n")
+    }
+
     /// The API server's audit events so far.
     pub(crate) fn audit_events(&self) -> Vec<Value> {
         self.plane.audit_events()
@@ -370,6 +377,7 @@ impl Drop for Cluster {
             for (name, running) in &*replicas {
                 eprintln!("{name} said:\n{}", running.replica.log());
             }
+            eprintln!("API servers said:\n{}", self.failed_open());
         }
         assert!(ended.is_ok() || thread::panicking(), "the node has panicked");
     }
