@@ -283,7 +283,7 @@ async fn authorities_of_cert_manager_change_and_go_without_a_missed_pod() {
         .directory
         .path()
         .join("install/overlays/self-managed/manage-certificates.yaml");
-    let margin = "- {op: add, path: /spec/template/spec/containers/0/args/-, value: --authority-margin=1s}\n";
+    let margin = "- {op: add, path: /spec/template/spec/containers/0/args/-, value: --authority-margin=3s}\n";
     fs::write(&patch, fs::read_to_string(&patch).unwrap() + margin).unwrap();
     cluster.run(&step("leave-cert-manager")).await;
     let own = until("an authority of our own is believed, and no other", async || {
