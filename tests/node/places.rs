@@ -29,7 +29,7 @@ async fn is_pulled(put: impl Fn(&mut Value, &Team)) {
     let name = created["metadata"]["name"].as_str().unwrap();
     namespace.is_run(name).await;
     let events = namespace.events_until(Some(name), "Started").await;
-    assert!(!events.iter().any(|event| event.starts_with("Failed")), "{events:?}");
+    assert!(!events.iter().any(|event| event.starts_with("Failed:")), "{events:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -142,7 +142,7 @@ impl Workload for Namespace {
 
     async fn has_pulled_all(&self) {
         let events = self.events_until(None, "Started").await;
-        let failed: Vec<_> = events.iter().filter(|event| event.starts_with("Failed")).collect();
+        let failed: Vec<_> = events.iter().filter(|event| event.starts_with("Failed:")).collect();
         assert!(failed.is_empty(), "{failed:?}");
     }
 
