@@ -9,7 +9,7 @@ use crate::machine::{Workload as _, node, private_pod};
 async fn an_image_that_somebody_else_pulled_is_lent_to_those_with_credentials_only() {
     let Some(node) = node().await else { return };
     let team = node.team().await;
-    let [first, second] = [team.namespace("first").await, team.namespace("second").await];
+    let [first, second] = [team.served("first").await, team.served("second").await];
     let other = Namespace::with_labels(&json!({})).await;
     let pod = |policy: &str| {
         let mut pod = private_pod(&[&team.image]);

@@ -75,7 +75,7 @@ impl Stream {
 async fn no_pod_fails_while_a_password_changes() {
     let Some(node) = node().await else { return };
     let team = node.team().await;
-    let namespaces = [team.namespace("a").await, team.namespace("b").await];
+    let namespaces = [team.served("a").await, team.served("b").await];
     let streams = [&namespaces[0], &namespaces[1]].map(|namespace| Stream::start(namespace, &team.image));
     go_on(&streams).await;
 
@@ -110,7 +110,7 @@ async fn no_pod_fails_while_a_registry_gets_another_name() {
     registry.is_called(&old);
     let team = Team::new(registry, &old);
     node.serve(&team, &team.config()).await;
-    let namespace = team.namespace("a").await;
+    let namespace = team.served("a").await;
     let before = Stream::start(&namespace, &team.image);
     before.goes_on(1).await;
 

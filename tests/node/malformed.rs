@@ -23,7 +23,7 @@ async fn a_malformed_source_is_never_copied_and_hurts_nobody() {
     // Pods of namespaces that have a copy go on, and so do those of other registries.
     old.runs(&private_pod(&[&team.image])).await;
     old.has_copy(&good).await;
-    let others = other.namespace("a").await;
+    let others = other.served("a").await;
     others.runs(&private_pod(&[&other.image])).await;
 
     // Had it been copied, Pods would be refused that have nothing to do with it.

@@ -14,7 +14,7 @@ fn public() -> String {
 async fn is_pulled(put: impl Fn(&mut Value, &Team)) {
     let Some(node) = node().await else { return };
     let team = node.team().await;
-    let namespace = team.namespace("a").await;
+    let namespace = team.served("a").await;
     let mut pod = private_pod(&[&public()]);
     put(&mut pod["spec"], &team);
     // The same without a secret, which shows that it takes one.
@@ -61,7 +61,7 @@ async fn a_container_for_debugging() {
     let team = node.team().await;
     let tools = format!("{}/tools:1", team.name);
     node.servers.named.push("hello", &[&tools]);
-    let namespace = team.namespace("a").await;
+    let namespace = team.served("a").await;
     let mut pod = private_pod(&[&team.image]);
     pod["spec"]["containers"][0]["args"] = json!([]);
     pod["spec"]["terminationGracePeriodSeconds"] = json!(0);

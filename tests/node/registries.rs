@@ -53,7 +53,7 @@ async fn a_team_does_not_pull_what_is_another_teams() {
     let three = Team::new(&node.servers.named, HOST);
     let config = crate::machine::docker_config(&[(HOST, &three.name, &three.password)]);
     node.serve(&three, &config).await;
-    let namespace = three.namespace("a").await;
+    let namespace = three.served("a").await;
     let outcome = namespace.outcome_of(&private_pod(&[&two.image])).await;
     outcome.is_waiting("ErrImagePull", "401 Unauthorized");
 }
@@ -63,7 +63,7 @@ async fn a_service_accounts_own_secret_and_ours_go_together() {
     let Some(node) = node().await else { return };
     let team = node.team().await;
     let own = Team::new(&node.servers.numbered, &node.servers.numbered.address);
-    let namespace = team.namespace("a").await;
+    let namespace = team.served("a").await;
     let object = secret("own", &own.config());
     namespace
         .api

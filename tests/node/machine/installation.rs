@@ -192,7 +192,18 @@ impl Team {
         docker_config(&[(&format!("{}/{}", self.host, self.name), &self.name, &self.password)])
     }
 
-    /// One of its namespaces.
+    /// One of its namespaces, with the copy: where it is not the race that is looked at, which a busy machine may lose.
+    pub(crate) async fn served(&self, name: &str) -> Namespace {
+        let namespace = self.namespace(name).await;
+        let path = namespace.path("secrets", &self.name);
+        until("the copy is there", async || {
+            (namespace.api.get(&path).await.status == 200).then_some(())
+        })
+        .await;
+        namespace
+    }
+
+    /// One of its namespaces, just born.
     pub(crate) async fn namespace(&self, name: &str) -> Namespace {
         Namespace::named(&format!("{}-{name}", self.name), &json!({})).await
     }
