@@ -52,9 +52,7 @@ async fn with_ignore_pods_are_created_unchanged_while_the_webhook_is_down() {
     let mut pullkey = Installation::with_rules(&rules_for_load("load")).await;
     let namespace = pullkey.namespace().await;
     assert_eq!(namespace.secrets_for(&[IMAGE]).await, ["load"]);
-    let down = pullkey.replicas.remove(0);
-    pullkey.balancer.remove(down.target);
-    drop(down);
+    pullkey.remove_replica();
 
     for _ in 0..5 {
         assert!(namespace.secrets_for(&[IMAGE]).await.is_empty());

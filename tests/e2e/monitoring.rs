@@ -46,9 +46,7 @@ async fn the_api_server_tells_what_it_is_asked_for() {
     let mut pullkey = Installation::with_rules(&rules_for_load("load")).await;
     let namespace = pullkey.namespace().await;
     assert_eq!(namespace.secrets_for(&[IMAGE]).await, ["load"]);
-    let down = pullkey.replicas.remove(0);
-    pullkey.balancer.remove(down.target);
-    drop(down);
+    pullkey.remove_replica();
     assert!(namespace.secrets_for(&[IMAGE]).await.is_empty());
     pullkey.configuration["webhooks"][0]["failurePolicy"] = json!("Fail");
     pullkey.configure().await;

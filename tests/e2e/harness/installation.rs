@@ -183,6 +183,12 @@ impl Installation {
         self.replicas.last().unwrap()
     }
 
+    /// Ends the first replica, and nobody is led to it any more.
+    pub(crate) fn remove_replica(&mut self) {
+        let removed = self.replicas.remove(0);
+        self.balancer.remove(removed.target);
+    }
+
     /// Registers the webhook.
     pub(crate) async fn configure(&self) {
         let path = self.configuration_path();
