@@ -10,16 +10,20 @@ use super::statistics::Quantile;
 /// A quantity of a measurement, by name.
 type Row = (&'static str, fn(&Measured) -> String);
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 19] = [
     ("copies of a new namespace, p50, ms", |all| copies(&all.idle, 0.5)),
     ("  p99", |all| copies(&all.idle, 0.99)),
-    ("its default ServiceAccount, p50, ms", |all| account(&all.idle)),
+    ("its default ServiceAccount, p50, ms", |all| account(&all.idle, 0.5)),
+    ("  p99", |all| account(&all.idle, 0.99)),
     ("  copies before it", |all| in_time(&all.idle)),
     ("during a rotation: copies, p50, ms", |all| {
         copies(&all.during_rotation, 0.5)
     }),
     ("  p99", |all| copies(&all.during_rotation, 0.99)),
-    ("  default ServiceAccount, p50, ms", |all| account(&all.during_rotation)),
+    ("  default ServiceAccount, p50, ms", |all| {
+        account(&all.during_rotation, 0.5)
+    }),
+    ("  p99", |all| account(&all.during_rotation, 0.99)),
     ("  copies before it", |all| in_time(&all.during_rotation)),
     ("a rotation to all, s: median", |all| {
         format!("{:.2}", rotation(all, 0.5))
@@ -92,8 +96,8 @@ fn copies(births: &[Birth], share: f64) -> String {
     Quantile::of(births.iter().map(|birth| birth.copies), share).to_string()
 }
 
-fn account(births: &[Birth]) -> String {
-    Quantile::of(births.iter().map(|birth| birth.account), 0.5).to_string()
+fn account(births: &[Birth], share: f64) -> String {
+    Quantile::of(births.iter().map(|birth| birth.account), share).to_string()
 }
 
 fn in_time(births: &[Birth]) -> String {

@@ -21,9 +21,8 @@ use super::matches::{Heard, Inquiry};
 use super::rules::Book;
 use super::statuses::{Clerk, Written as StatusWritten, subject};
 use super::watches::Watches;
-use super::write::perform;
+use super::write::Writer;
 use crate::cluster::{Key, NOT_YET};
-use crate::controller::copy::Style;
 use crate::controller::event::{Event as Announcement, Regarding};
 use crate::controller::plan::{self, Action, Answer, Planner, Priority, Removed, Task};
 use crate::controller::refusal::Refusal;
@@ -42,8 +41,7 @@ const CHILDHOOD: Duration = Duration::from_mins(1);
 
 /// The running controller.
 pub(super) struct Controller<'m> {
-    api: Api,
-    style: Arc<Style>,
+    writer: Writer,
     planner: Planner,
     book: Book,
     clerk: Clerk,
@@ -107,8 +105,7 @@ impl<'m> Controller<'m> {
         let watches = Watches::start(client, &plan, &style, metrics, api.is_back());
         Self {
             clerk: Clerk::new(api.clone()),
-            api,
-            style,
+            writer: Writer::new(api, style),
             awaited: awaited(&plan),
             planner: Planner::new(plan),
             book: Book::default(),
@@ -287,9 +284,9 @@ impl<'m> Controller<'m> {
             };
             let is_newborn = task.priority == Priority::Newborn && is_open_to_newborns;
             self.budget(is_newborn).begin(now);
-            let (api, style) = (self.api.clone(), Arc::clone(&self.style));
+            let writer = self.writer.clone();
             self.writes.spawn(async move {
-                let answer = perform(&api, &style, &task).await;
+                let answer = writer.perform(&task).await;
                 Written {
                     task,
                     answer,

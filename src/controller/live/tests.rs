@@ -536,10 +536,49 @@ async fn few_copies_are_written_beside_a_newborns() {
     scene.rotate("2");
     sleep(SECOND).await;
     let writes = scene.writes();
-    let [(_, newborn), others @ ..] = &writes[20..] else {
+    let [(_, newborn), (_, again), others @ ..] = &writes[20..] else {
         panic!("nothing is written");
     };
-    assert_eq!((newborn.as_str(), others.len()), ("team-new", 4));
+    assert_eq!(
+        (newborn.as_str(), again.as_str(), others.len()),
+        ("team-new", "team-new", 4)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newborns_copy_is_asked_for_twice_where_the_api_server_sleeps() {
+    const MILLISECOND: Duration = Duration::from_millis(1);
+    let scene = Scene::new(State::new(1), 100);
+    sleep(SECOND).await;
+    scene.state.lock().unwrap().silent = Some("/api/v1/namespaces/team-new");
+    let line = json!({"type": "ADDED", "object": namespace("team-new")});
+    scene.tell(NAMESPACES, &line);
+    sleep(10 * MILLISECOND).await;
+    scene.state.lock().unwrap().silent = None;
+    let copy = "/api/v1/namespaces/team-new/secrets/ghcr";
+    assert!(!scene.state.lock().unwrap().secrets.contains_key(copy));
+    sleep(10 * MILLISECOND).await;
+    assert!(scene.state.lock().unwrap().secrets.contains_key(copy));
+    sleep(60 * SECOND).await;
+    assert_eq!(
+        scene.writes().len(),
+        3,
+        "one for the first namespace, and two for the newborn"
+    );
+    assert_eq!(scene.copies_ready(), "True AllReady");
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_newborns_are_asked_for_twice_of_an_api_server_that_is_slow_with_all() {
+    let scene = Scene::new(State::new(1), 100);
+    sleep(SECOND).await;
+    scene.state.lock().unwrap().silent = Some("/api/v1/namespaces/team-new-");
+    for number in 0..6 {
+        let object = namespace(&format!("team-new-{number}"));
+        scene.tell(NAMESPACES, &json!({"type": "ADDED", "object": object}));
+    }
+    sleep(SECOND).await;
+    assert_eq!(scene.writes().len(), 1 + 6 + 4);
 }
 
 #[tokio::test(start_paused = true)]
