@@ -7,7 +7,7 @@ use super::part::{HEALTH, Part, Pods};
 use super::workload::replicas_name;
 use super::{Manifest, NAME, Options, controller_labels};
 use crate::controller::names::{Names, OPTION};
-use crate::controller::{ADOPT_LABEL, COPY_LABEL, FIELD_MANAGER};
+use crate::controller::{ADOPT_LABEL, COPY_LABEL, FIELD_MANAGER, SOURCE_ANNOTATION, VERSION_ANNOTATION};
 use crate::credentials::ConfigForm;
 use crate::rules::Kind;
 use crate::rules::compile::API_VERSION;
@@ -119,9 +119,11 @@ fn policy(options: &Options) -> Manifest {
 }
 
 fn policy_for_others(options: &Options) -> Manifest {
+    let record = [SOURCE_ANNOTATION, VERSION_ANNOTATION].map(|key| format!("'{key}'"));
     Manifest::new(
         "What everybody else may not do with Secrets: to apply them under the controller's name, which the API server lets\n\
-         anybody choose, or to say that it did. By that name the controller knows its copies.",
+         anybody choose, or to say that it did, or to say of a copy that it is of another source. By that name the controller\n\
+         knows its copies, and by what they say whether a rule that makes none keeps them fresh.",
         json!({
             "apiVersion": POLICY_VERSION,
             "kind": "ValidatingAdmissionPolicy",
@@ -133,10 +135,22 @@ fn policy_for_others(options: &Options) -> Manifest {
                     "name": "is-somebody-else",
                 }],
                 "matchConstraints": on_secrets(&["CREATE", "UPDATE"]),
-                "validations": [validation(
-                    &format!("!{} || request.operation == 'UPDATE' && {}", applied("object"), applied("oldObject")),
-                    "only Pullkey's controller makes copies",
-                )],
+                "validations": [
+                    validation(
+                        &format!("!{} || request.operation == 'UPDATE' && {}", applied("object"), applied("oldObject")),
+                        "only Pullkey's controller makes copies",
+                    ),
+                    validation(
+                        &format!(
+                            "request.operation == 'CREATE' || !{} || [{}].all(key, \
+                             !object.metadata.?annotations[?key].hasValue() || \
+                             object.metadata.?annotations[?key] == oldObject.metadata.?annotations[?key])",
+                            applied("oldObject"),
+                            record.join(", ")
+                        ),
+                        "only Pullkey's controller says what a copy is made of",
+                    ),
+                ],
             },
         }),
     )

@@ -10,7 +10,11 @@ const SECRETS: &str = "/api/v1/namespaces/pullkey/secrets";
 const OF_TENANT: &str = "/api/v1/namespaces/team-a/secrets";
 const APPLY: &str = "application/apply-patch+yaml";
 const JSON_PATCH: &str = "application/json-patch+json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
 const JSON: &str = "application/json";
+/// What a copy says of its source.
+const SOURCE: &str = "pullkey.dev/source";
+const VERSION: &str = "pullkey.dev/source-version";
 
 /// Who refused, or that nobody did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,16 @@ fn add(path: &str, place: &str, value: &Value, expected: Verdict) -> Try {
         path: path.to_owned(),
         form: JSON_PATCH,
         body: json!([{"op": "add", "path": place, "value": value}]),
+        expected,
+    }
+}
+
+fn annotate(path: &str, key: &str, value: &Value, expected: Verdict) -> Try {
+    Try {
+        method: Method::PATCH,
+        path: path.to_owned(),
+        form: MERGE_PATCH,
+        body: json!({"metadata": {"annotations": {key: value}}}),
         expected,
     }
 }
@@ -169,6 +183,7 @@ fn about_the_registration() -> Vec<Try> {
 fn copy() -> Try {
     let mut copy = pull_secret("copy", "x");
     copy["metadata"]["labels"] = json!({"pullkey.dev/copy": "true"});
+    copy["metadata"]["annotations"] = json!({SOURCE: "pullkey-sources/ghcr", VERSION: "uid/1"});
     apply_as("pullkey", &format!("{OF_TENANT}/copy"), copy, Verdict::Done)
 }
 
@@ -195,6 +210,13 @@ fn about_copies() -> Vec<Try> {
         add(&own, "/metadata/managedFields", &json!([entry]), ByPolicy),
         apply(&own, secret, Done),
         add(&copy, "/metadata/labels/more", &json!("label"), Done),
+        add(&copy, "/metadata/annotations/more", &json!("annotation"), Done),
+        annotate(&copy, SOURCE, &json!("pullkey-sources/other"), ByPolicy),
+        annotate(&copy, VERSION, &json!("uid/2"), ByPolicy),
+        // What it does not say, the controller says again. Nobody else does.
+        annotate(&copy, VERSION, &Value::Null, Done),
+        annotate(&copy, VERSION, &json!("uid/1"), ByPolicy),
+        annotate(&own, SOURCE, &json!("pullkey-sources/other"), Done),
         add(&copy, "/data", &json!({".dockerconfigjson": "e30="}), Done),
         plain(Method::DELETE, &copy, Value::Null, Done),
     ]
