@@ -1,7 +1,7 @@
 //! What a Pod waits for because of us, on a real node: `cargo bench --features node --bench node`.
 //!
 //! ```text
-//! cargo bench --features node --bench node                    # everything, 100 Pods each: about half an hour
+//! cargo bench --features node --bench node                    # everything, 100 Pods each: about forty minutes
 //! cargo bench --features node --bench node -- start 200       # how long Pods take to start, 200 each
 //! cargo bench --features node --bench node -- race 20         # who comes before his copy, 20 each
 //! ```

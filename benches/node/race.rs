@@ -3,6 +3,8 @@
 //! In: how many Pods. Out: for two kinds of Pods, in four situations, with and without `--settle-new-namespaces`, how many
 //! saw `ErrImagePull`, and how much later they ran. Each Pod has a namespace and an image of its own, which is not on the
 //! node. The usual one is made by a Deployment; the worst one names its node, and has no token and no volume to wait for.
+//! The worst one is also made once its copy is there. Of the failed ones those are told apart whose kubelet found no copy:
+//! one that has no answer about a secret within a second pulls without it, too, and no copy is early enough for that.
 
 use std::cell::Cell;
 use std::fs;
@@ -15,7 +17,7 @@ use tokio::task::{JoinSet, spawn_local};
 use tokio::time::sleep;
 
 use super::harness::{Api, Namespace, control_plane, until};
-use super::machine::{HOST, Node, SOURCES, Team, private_pod, secret};
+use super::machine::{HOST, Node, SOURCES, Servers, Team, private_pod, secret};
 use super::statistics::quantile;
 
 /// How many Pods are under way at a time, but where all come at once.
@@ -42,38 +44,55 @@ enum Situation {
     LeaderKilled,
 }
 
+/// When a Pod is made.
+#[derive(Clone, Copy, PartialEq)]
+enum Moment {
+    /// With its namespace.
+    AtOnce,
+    /// With its namespace, where the webhook puts that off.
+    Settled,
+    /// After its copy.
+    Copied,
+}
+
 /// What became of one Pod.
 struct Run {
-    /// From the namespace's creation until the container ran.
+    /// From its creation, or its namespace's if that is the same moment, until the container ran.
     took: Duration,
     /// How long that was after the first `ErrImagePull`, if there was one.
     lost: Option<Duration>,
+    /// Whether there was one since the kubelet found no copy.
+    is_early: bool,
 }
 
 /// Counts so many Pods of each, and prints what came out.
 pub(crate) async fn measure(node: &mut Node, pods: usize) {
     println!(
-        "\n{:<22} {:<7} {:<8} {:>5} {:>14} {:>12} {:>10} {:>10}",
-        "situation", "Pod", "settling", "Pods", "ErrImagePull", "seconds lost", "p50 s", "p99 s"
+        "\n{:<22} {:<7} {:<8} {:>5} {:>12} {:>7} {:>12} {:>7} {:>7}",
+        "situation", "Pod", "settling", "Pods", "ErrImagePull", "no copy", "seconds lost", "p50 s", "p99 s"
     );
     let many = many_namespaces(node).await;
-    for settles in [false, true] {
-        settle(node, settles).await;
+    for moment in [Moment::AtOnce, Moment::Settled, Moment::Copied] {
+        settle(node, moment == Moment::Settled).await;
         for situation in [
             Situation::Idle,
             Situation::Rotation,
             Situation::AllAtOnce,
             Situation::LeaderKilled,
         ] {
-            for kind in [Kind::Usual, Kind::Worst] {
-                let runs = cell(node, &many, situation, kind, pods).await;
-                report(situation, kind, settles, &runs);
+            let kinds: &[Kind] = match moment {
+                Moment::Copied => &[Kind::Worst],
+                _ => &[Kind::Usual, Kind::Worst],
+            };
+            for &kind in kinds {
+                let runs = cell(node, &many, situation, (kind, moment), pods).await;
+                report(situation, kind, moment, &runs);
             }
         }
     }
 }
 
-fn report(situation: Situation, kind: Kind, settles: bool, runs: &[Run]) {
+fn report(situation: Situation, kind: Kind, moment: Moment, runs: &[Run]) {
     let situation = match situation {
         Situation::Idle => "idle".to_owned(),
         Situation::Rotation => format!("rotation to {ROTATED}"),
@@ -81,19 +100,24 @@ fn report(situation: Situation, kind: Kind, settles: bool, runs: &[Run]) {
         Situation::LeaderKilled => format!("leader killed {KILLS} times"),
     };
     let kind = if kind == Kind::Usual { "usual" } else { "worst" };
-    let settling = if settles { "500 ms" } else { "off" };
+    let settling = match moment {
+        Moment::AtOnce => "off",
+        Moment::Settled => "500 ms",
+        Moment::Copied => "copied",
+    };
     let failed = runs.iter().filter(|run| run.lost.is_some()).count();
+    let early = runs.iter().filter(|run| run.is_early).count();
     let lost: Duration = runs.iter().filter_map(|run| run.lost).sum();
     let [p50, p99] = [0.5, 0.99].map(|share| quantile(runs.iter().map(|run| run.took.as_secs_f64()), share));
     println!(
-        "{situation:<22} {kind:<7} {settling:<8} {:>5} {failed:>14} {:>12.1} {p50:>10.2} {p99:>10.2}",
+        "{situation:<22} {kind:<7} {settling:<8} {:>5} {failed:>12} {early:>7} {:>12.1} {p50:>7.2} {p99:>7.2}",
         runs.len(),
         lost.as_secs_f64(),
     );
 }
 
 /// One kind of Pod in one situation.
-async fn cell(node: &Node, many: &Team, situation: Situation, kind: Kind, pods: usize) -> Vec<Run> {
+async fn cell(node: &Node, many: &Team, situation: Situation, pod: (Kind, Moment), pods: usize) -> Vec<Run> {
     let team = node.team().await;
     let images: Vec<_> = (0..pods)
         .map(|number| format!("{}/app-{number}:1", team.name))
@@ -123,7 +147,7 @@ async fn cell(node: &Node, many: &Team, situation: Situation, kind: Kind, pods: 
             api: api.clone(),
         };
         let image = format!("{HOST}/{image}");
-        under_way.spawn_local(async move { run(&namespace, &image, kind).await });
+        under_way.spawn_local(async move { run(&namespace, &image, pod).await });
         while under_way.len() >= at_a_time {
             runs.extend(under_way.join_next().await.transpose().unwrap());
         }
@@ -137,11 +161,15 @@ async fn cell(node: &Node, many: &Team, situation: Situation, kind: Kind, pods: 
     runs
 }
 
-/// Creates a namespace and at once its Pod.
-async fn run(namespace: &Namespace, image: &str, kind: Kind) -> Run {
-    let start = Instant::now();
+/// Creates a namespace, and its Pod in its moment.
+async fn run(namespace: &Namespace, image: &str, (kind, moment): (Kind, Moment)) -> Run {
+    let mut start = Instant::now();
     let object = json!({"metadata": {"name": namespace.name}});
     namespace.api.create("/api/v1/namespaces", &object).await.good();
+    if moment == Moment::Copied {
+        is_copied(namespace).await;
+        start = Instant::now();
+    }
     let mut pod = private_pod(&[image]);
     pod["spec"]["terminationGracePeriodSeconds"] = json!(0);
     match kind {
@@ -182,11 +210,35 @@ async fn run(namespace: &Namespace, image: &str, kind: Kind) -> Run {
             return Run {
                 took,
                 lost: failed.map(|failed| failed.elapsed()),
+                is_early: failed.is_some() && found_no_copy(namespace),
             };
         }
         assert!(start.elapsed() < PATIENCE, "{status}");
         sleep(GLANCE).await;
     }
+}
+
+/// Waits until a namespace has what a Pod needs.
+async fn is_copied(namespace: &Namespace) {
+    let copies = format!(
+        "{}?labelSelector=pullkey.dev%2Fcopy%3Dtrue",
+        namespace.path("secrets", "")
+    );
+    let account = namespace.path("serviceaccounts", "default");
+    until("a namespace has its copy and its account", async || {
+        let copies = namespace.api.get(&copies).await.good();
+        let are_there = copies["items"].as_array().is_some_and(|copies| !copies.is_empty());
+        (are_there && namespace.api.get(&account).await.status == 200).then_some(())
+    })
+    .await;
+}
+
+/// Whether the kubelet says so.
+fn found_no_copy(namespace: &Namespace) -> bool {
+    let said = fs::read_to_string(Servers::log("kubelet")).unwrap();
+    let of_it = format!("secret=\"{}/", namespace.name);
+    let mut lines = said.lines().filter(|line| line.contains(&of_it));
+    lines.any(|line| line.contains("Unable to retrieve pull secret") && line.contains("not found"))
 }
 
 async fn has_failed(namespace: &Namespace) -> bool {

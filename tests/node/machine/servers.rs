@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Write as _, stderr};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -67,6 +67,11 @@ impl Servers {
         until("the node is ready", async || is_ready(&api).await.then_some(())).await;
         Self { named, numbered }
     }
+
+    /// Where what the server of that name says is kept.
+    pub(crate) fn log(name: &str) -> PathBuf {
+        Path::new(OWN).join("server-logs").join(format!("{name}.log"))
+    }
 }
 
 async fn is_ready(api: &Api) -> bool {
@@ -78,7 +83,7 @@ async fn is_ready(api: &Api) -> bool {
 
 /// Starts a program under a name. It ends with the machine, and its log is kept there.
 pub(super) fn start(name: &str, command: &mut Command) {
-    let path = Path::new(OWN).join("server-logs").join(format!("{name}.log"));
+    let path = Servers::log(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let log = File::create(&path).unwrap();
     let started = command
