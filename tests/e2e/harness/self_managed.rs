@@ -262,11 +262,8 @@ fn in_the_place_of(name: &str, form: &str, is_immutable: bool, data: &Value) -> 
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "pullkey"},
         "type": form, "immutable": is_immutable, "stringData": data,
     });
-    // The controller may be faster with one of its own.
-    format!(
-        "until kubectl create -f - <<'END'\n{secret}\nEND\n\
-         do kubectl delete secret {name} --namespace pullkey --ignore-not-found; done"
-    )
+    // The controller may be faster with one of its own, and always is where a second `kubectl` has to begin first.
+    format!("until kubectl replace --force -f - <<'END'\n{secret}\nEND\ndo :; done")
 }
 
 fn merged(name: &str, key: &str, value: &str) -> String {
