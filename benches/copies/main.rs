@@ -78,6 +78,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             measured.push(cluster.measure(namespaces / part).await);
         }
         println!("{}", report::cluster(&measured, OTHERS / part));
+        // It would delete copy by copy, and all of it ends with this process.
+        std::mem::forget(cluster);
     }
     Ok(())
 }

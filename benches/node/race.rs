@@ -235,10 +235,8 @@ async fn is_copied(namespace: &Namespace) {
 
 /// Whether the kubelet says so.
 fn found_no_copy(namespace: &Namespace) -> bool {
-    let said = fs::read_to_string(Servers::log("kubelet")).unwrap();
-    let of_it = format!("secret=\"{}/", namespace.name);
-    let mut lines = said.lines().filter(|line| line.contains(&of_it));
-    lines.any(|line| line.contains("Unable to retrieve pull secret") && line.contains("not found"))
+    let without = Servers::pulled_without(&namespace.name);
+    without.iter().any(|line| line.contains("not found"))
 }
 
 async fn has_failed(namespace: &Namespace) -> bool {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::Servers;
 use crate::harness::{Namespace, pod, pull_secrets, until, with};
 
 /// What became of a Pod's images.
@@ -107,7 +108,11 @@ impl Workload for Namespace {
         if outcome != Outcome::Runs {
             let secrets = pull_secrets(&self.api.get(&self.path("pods", pod)).await.object);
             let events = self.events(Some(pod)).await;
-            panic!("{}/{pod} names {secrets:?}\n{outcome:?}\n{events:#?}", self.name);
+            let without = Servers::pulled_without(&self.name);
+            panic!(
+                "{}/{pod} names {secrets:?}\n{outcome:?}\n{events:#?}\n{without:#?}",
+                self.name
+            );
         }
     }
 

@@ -68,10 +68,19 @@ impl Servers {
         Self { named, numbered }
     }
 
-    /// Where what the server of that name says is kept.
-    pub(crate) fn log(name: &str) -> PathBuf {
-        Path::new(OWN).join("server-logs").join(format!("{name}.log"))
+    /// Why the kubelet pulled without a secret in that namespace: there was none, or its cache had no answer within a
+    /// second (`pkg/kubelet/util/manager/watch_based_manager.go`).
+    pub(crate) fn pulled_without(namespace: &str) -> Vec<String> {
+        let said = fs::read_to_string(log("kubelet")).unwrap();
+        let of_it = format!("secret=\"{namespace}/");
+        let lines = said.lines().filter(|line| line.contains(&of_it));
+        let lines = lines.filter(|line| line.contains("Unable to retrieve pull secret"));
+        lines.map(str::to_owned).collect()
     }
+}
+
+fn log(name: &str) -> PathBuf {
+    Path::new(OWN).join("server-logs").join(format!("{name}.log"))
 }
 
 async fn is_ready(api: &Api) -> bool {
@@ -83,7 +92,7 @@ async fn is_ready(api: &Api) -> bool {
 
 /// Starts a program under a name. It ends with the machine, and its log is kept there.
 pub(super) fn start(name: &str, command: &mut Command) {
-    let path = Servers::log(name);
+    let path = log(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let log = File::create(&path).unwrap();
     let started = command
