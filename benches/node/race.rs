@@ -17,7 +17,7 @@ use tokio::task::{JoinSet, spawn_local};
 use tokio::time::sleep;
 
 use super::harness::{Api, Namespace, control_plane, until};
-use super::machine::{HOST, Node, SOURCES, Servers, Team, private_pod, secret};
+use super::machine::{HOST, Node, SOURCES, Servers, Team, Workload as _, private_pod, secret};
 use super::statistics::quantile;
 
 /// How many Pods are under way at a time, but where all come at once.
@@ -147,7 +147,8 @@ async fn cell(node: &Node, many: &Team, situation: Situation, pod: (Kind, Moment
             api: api.clone(),
         };
         let image = format!("{HOST}/{image}");
-        under_way.spawn_local(async move { run(&namespace, &image, pod).await });
+        let copy = secret(&team.name, &team.config());
+        under_way.spawn_local(async move { run(&namespace, &image, &copy, pod).await });
         while under_way.len() >= at_a_time {
             runs.extend(under_way.join_next().await.transpose().unwrap());
         }
@@ -162,12 +163,12 @@ async fn cell(node: &Node, many: &Team, situation: Situation, pod: (Kind, Moment
 }
 
 /// Creates a namespace, and its Pod in its moment.
-async fn run(namespace: &Namespace, image: &str, (kind, moment): (Kind, Moment)) -> Run {
+async fn run(namespace: &Namespace, image: &str, copy: &Value, (kind, moment): (Kind, Moment)) -> Run {
     let mut start = Instant::now();
     let object = json!({"metadata": {"name": namespace.name}});
     namespace.api.create("/api/v1/namespaces", &object).await.good();
     if moment == Moment::Copied {
-        is_copied(namespace).await;
+        namespace.has_copy(copy).await;
         start = Instant::now();
     }
     let mut pod = private_pod(&[image]);
@@ -216,21 +217,6 @@ async fn run(namespace: &Namespace, image: &str, (kind, moment): (Kind, Moment))
         assert!(start.elapsed() < PATIENCE, "{status}");
         sleep(GLANCE).await;
     }
-}
-
-/// Waits until a namespace has what a Pod needs.
-async fn is_copied(namespace: &Namespace) {
-    let copies = format!(
-        "{}?labelSelector=pullkey.dev%2Fcopy%3Dtrue",
-        namespace.path("secrets", "")
-    );
-    let account = namespace.path("serviceaccounts", "default");
-    until("a namespace has its copy and its account", async || {
-        let copies = namespace.api.get(&copies).await.good();
-        let are_there = copies["items"].as_array().is_some_and(|copies| !copies.is_empty());
-        (are_there && namespace.api.get(&account).await.status == 200).then_some(())
-    })
-    .await;
 }
 
 /// Whether the kubelet says so.
